@@ -1,0 +1,59 @@
+"""Floor 0: volumes and texts to vectors. Knows nothing of disks, questions or people.
+
+Names are imported on first use, so that a process that only reads volumes does not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from encoders.bundle import Bundle, BundleError, Encoder, EncodingError, SeriesEncoding, load
+    from encoders.findings import Calibration, Finding, FindingScore, FindingsError, Measured
+    from encoders.preprocess import NetworkInput, Preprocessing
+    from encoders.sequences import MRSequence, SequenceError, parse_sequence, recognise_sequence
+    from encoders.text import NeuroBERT
+    from encoders.volume import Volume, VolumeError, VolumeLimits, read_volume
+
+_HOMES = {
+    "bundle": ("Bundle", "BundleError", "Encoder", "EncodingError", "SeriesEncoding", "load"),
+    "findings": ("Calibration", "Finding", "FindingScore", "FindingsError", "Measured"),
+    # `preprocess` is both a module and its function; the package's attribute is the module, as Python sets it.
+    "preprocess": ("NetworkInput", "Preprocessing"),
+    "sequences": ("MRSequence", "SequenceError", "parse_sequence", "recognise_sequence"),
+    "text": ("NeuroBERT",),
+    "volume": ("Volume", "VolumeError", "VolumeLimits", "read_volume"),
+}
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Calibration",
+    "Encoder",
+    "EncodingError",
+    "Finding",
+    "FindingScore",
+    "FindingsError",
+    "MRSequence",
+    "Measured",
+    "NetworkInput",
+    "NeuroBERT",
+    "Preprocessing",
+    "SequenceError",
+    "SeriesEncoding",
+    "Volume",
+    "VolumeError",
+    "VolumeLimits",
+    "load",
+    "parse_sequence",
+    "read_volume",
+    "recognise_sequence",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"encoders.{module}"), name)
+    raise AttributeError(f"module 'encoders' has no attribute '{name}'")

@@ -1,0 +1,254 @@
+"""A bundle: the folder that holds one complete encoder, and the encoder that is made of it.
+
+The folder has `bundle.json` (name, preprocessing, networks), `text/` (NeuroBERT), `vision/` (one network a kind of MR
+sequence), `findings.toml`, `calibration.json` and `MODEL_CARD.md`. Its `encoder_id` names the weights and the
+preprocessing; the indexer stores it with every vector and refuses others. How texts and volumes are encoded is left to
+`text` and `vision`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from encoders.findings import (
+    Finding,
+    FindingScore,
+    finding_score,
+    load_calibrations,
+    load_findings,
+    raw_scores,
+)
+from encoders.preprocess import Preprocessing, preprocess
+from encoders.sequences import MRSequence
+from encoders.text import NeuroBERT
+from encoders.vision import SequenceNetwork, VisionConfig
+from encoders.volume import Volume
+
+FORMAT = 1
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used; says which file, what was found and what was expected."""
+
+
+class EncodingError(ValueError):
+    """A volume that no network of the bundle takes; `code` is `unknown_sequence` or `no_network`."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEncoding:
+    """The embedding (D,) of one series, unit length, and what the preprocessing noticed."""
+
+    embedding: NDArray[np.float32]
+    partial: bool
+    coverage: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEntry:
+    """One network of the bundle: its file, the MR sequences that it was trained for, its weight in a fusion."""
+
+    file: str
+    sequences: tuple[MRSequence, ...]
+    weight: float
+
+
+class Encoder(Protocol):
+    """What the indexer and the search need of an encoder: the bundle, and the tests' toy."""
+
+    @property
+    def encoder_id(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def sequences(self) -> tuple[MRSequence, ...]: ...
+    @property
+    def findings(self) -> tuple[Finding, ...]: ...
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+    def encode_series(self, volume: Volume) -> SeriesEncoding: ...
+    def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]: ...
+    def fuse(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]: ...
+    def score(self, embedding: NDArray[np.float32]) -> tuple[FindingScore, ...]: ...
+
+
+class Bundle:
+    """The encoder of a folder. Loaded by `load`; safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        manifest = _manifest(folder)
+        self.folder = folder
+        self.name = str(manifest["name"])
+        self.preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
+        self.entries = _entries(manifest)
+        self.substitutes = {MRSequence(key): MRSequence(value) for key, value in manifest["substitutes"].items()}
+        self.encoder_id = f"{self.name}-{_weights_hash(folder, manifest, self.preprocessing)[:12]}"
+        self.neurobert = NeuroBERT.load(folder / "text")
+        self._networks = {entry.file: _network(folder / entry.file, manifest["vision"]) for entry in self.entries}
+        self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
+        self.findings = load_findings(folder / "findings.toml")
+        self._calibrations = load_calibrations(folder / "calibration.json")
+        self._prompts = tuple(
+            (self.encode_texts(finding.present), self.encode_texts(finding.absent)) for finding in self.findings
+        )
+
+    @property
+    def dim(self) -> int:
+        return self.neurobert.dim
+
+    @property
+    def sequences(self) -> tuple[MRSequence, ...]:
+        """The MR sequences that a network was trained for, and those that another's network substitutes for."""
+        return (*self._entry_of, *self.substitutes)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings (N, D) of texts, unit length."""
+        return self.neurobert.encode(texts)
+
+    def encode_series(self, volume: Volume) -> SeriesEncoding:
+        """Embedding of one series by the network of its MR sequence.
+
+        Raises
+        ------
+        EncodingError
+            `unknown_sequence` when the volume does not say how it was made, `no_network` when none was trained for it
+        """
+        entry, notes = self._entry(volume.sequence)
+        prepared = preprocess(volume, self.preprocessing)
+        voxels = torch.from_numpy(prepared.voxels)[None, None]
+        with torch.inference_mode():
+            embedding = self._networks[entry.file](voxels).embedding[0].numpy()
+        return SeriesEncoding(_unit(embedding), prepared.partial, prepared.coverage, notes)
+
+    def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]:
+        """Embedding (D,) of all series of an examination together, unit length."""
+        encodings = [self.encode_series(volume).embedding for volume in volumes]
+        sequences = [volume.sequence for volume in volumes if volume.sequence is not None]
+        return self.fuse(np.stack(encodings), sequences)
+
+    def fuse(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]:
+        """One unit vector (D,) of several series (S, D), each weighed by its network's measured reliability."""
+        if embeddings.ndim != 2 or embeddings.shape != (len(sequences), self.dim) or not len(sequences):
+            raise BundleError(f"Expected embeddings of shape ({len(sequences)}, {self.dim}), got {embeddings.shape}")
+        weights = np.array([self._entry(sequence)[0].weight for sequence in sequences], np.float32)
+        return _unit(weights @ embeddings)
+
+    def score(self, embedding: NDArray[np.float32]) -> tuple[FindingScore, ...]:
+        """Calibrated scores of every finding for one embedding (D,); `abnormal` comes first."""
+        if embedding.shape != (self.dim,):
+            raise BundleError(f"Expected an embedding of shape ({self.dim},), got {embedding.shape}")
+        return tuple(
+            finding_score(finding, float(raw[0]), self._calibrations.get(finding.name))
+            for finding, raw in zip(self.findings, self.raw_scores(embedding[None]), strict=True)
+        )
+
+    def raw_scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Uncalibrated scores (F, N) of embeddings (N, D), for calibration and evaluation."""
+        return np.stack([raw_scores(embeddings, present, absent) for present, absent in self._prompts])
+
+    def _entry(self, sequence: MRSequence | None) -> tuple[NetworkEntry, tuple[str, ...]]:
+        if sequence is None:
+            raise EncodingError(
+                "unknown_sequence",
+                "The MR sequence of this series is not known.",
+                f"Name it: {', '.join(self.sequences)}.",
+            )
+        if sequence in self._entry_of:
+            return self._entry_of[sequence], ()
+        substitute = self.substitutes.get(sequence)
+        if substitute is None:
+            raise EncodingError(
+                "no_network", f"No network was trained for {sequence}.", f"Encoded are: {', '.join(self.sequences)}."
+            )
+        return self._entry_of[substitute], (f"{sequence} was encoded by the network for {substitute}.",)
+
+
+def load(folder: str | Path | None = None) -> Bundle:
+    """The bundle of a folder; without one, the bundle that ships with the package.
+
+    Raises
+    ------
+    BundleError
+        when a file is missing, of another format, or does not fit the others
+    """
+    return Bundle(PRETRAINED if folder is None else Path(folder))
+
+
+def weight_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files, relative to the bundle's folder, whose bytes decide an embedding."""
+    text = ("text/model.safetensors", "text/tokenizer.json", "text/config.json")
+    return (*text, *sorted(str(entry["file"]) for entry in manifest["networks"]))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "bundle.json"
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"Expected a bundle, found no bundle.json in the folder '{folder.name}'") from error
+    except ValueError as error:
+        raise BundleError(f"Expected JSON in bundle.json, got: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise BundleError(f"Expected bundle format {FORMAT}, got {found}")
+    missing = {"name", "preprocessing", "networks", "substitutes", "vision"} - set(manifest)
+    if missing:
+        raise BundleError(f"Expected {sorted(missing)} in bundle.json, found none")
+    return manifest
+
+
+def _entries(manifest: Mapping[str, Any]) -> tuple[NetworkEntry, ...]:
+    return tuple(
+        NetworkEntry(
+            file=str(entry["file"]),
+            sequences=tuple(MRSequence(sequence) for sequence in entry["sequences"]),
+            weight=float(entry["weight"]),
+        )
+        for entry in manifest["networks"]
+    )
+
+
+def _weights_hash(folder: Path, manifest: Mapping[str, Any], preprocessing: Preprocessing) -> str:
+    digest = hashlib.sha256(preprocessing.digest().encode())
+    digest.update(json.dumps([manifest["vision"], manifest["networks"], manifest["substitutes"]], sort_keys=True).encode())
+    for file in weight_files(manifest):
+        try:
+            digest.update(hashlib.sha256((folder / file).read_bytes()).digest())
+        except FileNotFoundError as error:
+            raise BundleError(f"Expected the file {file} in the bundle, found none") from error
+    return digest.hexdigest()
+
+
+def _network(path: Path, config: Mapping[str, Any]) -> SequenceNetwork:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    network = SequenceNetwork(VisionConfig.from_dict(config))
+    try:
+        state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
+        network.load_state_dict(state)
+    except (SafetensorError, RuntimeError) as error:
+        raise BundleError(f"The weights in {path.name} are damaged or of another shape: {error}") from error
+    return network.eval()
+
+
+def _unit(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    norm = float(np.linalg.norm(embedding))
+    if not np.isfinite(norm) or norm == 0.0:
+        raise EncodingError("no_embedding", "This series gave no finite embedding.", "Look at its voxels.")
+    return np.asarray(embedding / norm, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Floor 2: knows questions: search, scoring, triage, report check; HTTP."""

@@ -1,0 +1,1 @@
+"""Examinations with reports, made out of anatomy maps."""

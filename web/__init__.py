@@ -1,0 +1,1 @@
+"""Floor 3: knows people: pages and templates."""
