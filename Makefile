@@ -1,0 +1,53 @@
+# Two commands do all: `make demo` and `make test`. Everything lives in .venv and demo-data.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+SERVE ?= 1
+CASES ?= 48
+PORT ?= 8000
+export OMP_NUM_THREADS ?= 2
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: setup setup-test demo test check lint bench faults evaluate gpu docs clean
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) torch==2.13.0
+	$(PIP) -e .
+	touch $@
+
+setup-test: .venv/installed-test
+
+.venv/installed-test: .venv/installed
+	$(PIP) -e '.[test]' $(EXTRAS)
+	touch $@
+
+demo: setup
+	$(BIN)/neurorecall demo --data demo-data --cases $(CASES) --port $(PORT) $(if $(filter 0,$(SERVE)),--no-serve,)
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest --durations=10
+
+check: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/pytest -q -x -m "not slow and not browser and not orthanc and not milvus and not ray and not shared"
+
+bench: setup
+	$(PIP) -e '.[training]'
+	$(BIN)/python -m training.benchmarks --data bench-data --out docs/benchmarks.md
+
+evaluate: setup
+	$(BIN)/neurorecall evaluate all --data demo-data
+
+docs: setup-test
+	$(BIN)/python -m cogapp -r README.md
+
+clean:
+	rm -rf demo-data bench-data runs artefacts
