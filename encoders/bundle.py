@@ -225,7 +225,9 @@ def _entries(manifest: Mapping[str, Any]) -> tuple[NetworkEntry, ...]:
 
 def _weights_hash(folder: Path, manifest: Mapping[str, Any], preprocessing: Preprocessing) -> str:
     digest = hashlib.sha256(preprocessing.digest().encode())
-    digest.update(json.dumps([manifest["vision"], manifest["networks"], manifest["substitutes"]], sort_keys=True).encode())
+    digest.update(
+        json.dumps([manifest["vision"], manifest["networks"], manifest["substitutes"]], sort_keys=True).encode()
+    )
     for file in weight_files(manifest):
         try:
             digest.update(hashlib.sha256((folder / file).read_bytes()).digest())
@@ -240,7 +242,9 @@ def _network(path: Path, config: Mapping[str, Any]) -> SequenceNetwork:
 
     network = SequenceNetwork(VisionConfig.from_dict(config))
     try:
-        state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
+        state = {
+            name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
+        }
         network.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
         raise BundleError(f"The weights in {path.name} are damaged or of another shape: {error}") from error

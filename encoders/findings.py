@@ -121,7 +121,9 @@ def load_calibrations(path: Path) -> dict[str, Calibration]:
         raise FindingsError(f"Expected calibrated findings in {path.name}, got: {error!r}") from error
 
 
-def raw_scores(embeddings: NDArray[np.float32], present: NDArray[np.float32], absent: NDArray[np.float32]) -> NDArray[np.float32]:
+def raw_scores(
+    embeddings: NDArray[np.float32], present: NDArray[np.float32], absent: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """How much nearer each embedding is to the stating than to the denying sentences.
 
     Parameters
@@ -159,7 +161,9 @@ def _finding(table: Mapping[str, Any], where: str) -> Finding:
         raise FindingsError(f"Unknown key {sorted(unknown)} of a finding in {where}")
     present, absent = tuple(table.get("present", ())), tuple(table.get("absent", ()))
     if not table.get("name") or not present or not absent:
-        raise FindingsError(f"Expected a name, present and absent sentences for each finding in {where}, got {dict(table)}")
+        raise FindingsError(
+            f"Expected a name, present and absent sentences for each finding in {where}, got {dict(table)}"
+        )
     return Finding(table["name"], table.get("title", table["name"]), present, absent, table.get("radlex"))
 
 

@@ -24,7 +24,7 @@ NAMES = {name_of(path) for path in MODULES}
 
 
 def imports(path: Path, *, everywhere: bool) -> set[str]:
-    """Modules that a file imports; with `everywhere` also those inside functions. Imports for types alone do not count."""
+    """Modules that a file imports; with `everywhere` also those inside functions, never those for types alone."""
     tree = ast.parse(path.read_text("utf-8"))
     skipped = {
         id(node)
@@ -78,7 +78,9 @@ def test_a_file_is_short_and_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(text)), f"{path.name} does not say what it is for"
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).startswith(("encoders", "training"))], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if name_of(path).startswith(("encoders", "training"))], ids=name_of
+)
 def test_encoders_and_training_open_without_heavy_packages(path: Path) -> None:
     assert not {name.split(".")[0] for name in imports(path, everywhere=False)} & HEAVY
 
@@ -90,7 +92,11 @@ def test_there_is_no_room_without_a_purpose() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_function_takes_at_most_six_parameters(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not path.name.startswith(("commands", "routes")):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not path.name.startswith(
+            ("commands", "routes")
+        ):
             # Commands and routes name one parameter an option: that is how Typer and FastAPI read them.
-            positional = [argument for argument in node.args.posonlyargs + node.args.args if argument.arg not in ("self", "cls")]
+            positional = [
+                argument for argument in node.args.posonlyargs + node.args.args if argument.arg not in ("self", "cls")
+            ]
             assert len(positional) <= 6, f"{node.name} takes {len(positional)} positional parameters"

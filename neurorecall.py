@@ -1,0 +1,79 @@
+"""The front door: one Typer application that mounts the commands of each floor, and the demo that uses them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import indexer.commands
+import search_api.commands
+import training.commands
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+BANNER = (
+    "For research and education. Not a medical device. Not for diagnosis, triage of patients or treatment decisions."
+)
+
+
+def build_application() -> typer.Typer:
+    """The command line with every floor's commands."""
+    application = typer.Typer(
+        name="neurorecall",
+        help=f"Search past brain MRI examinations by words or by scan.\n\n{BANNER}",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    application.command()(demo)
+    indexer.commands.register(application)
+    search_api.commands.register(application, site=_build_site)
+    training.commands.register(application)
+    return application
+
+
+def demo(
+    data: Annotated[Path, typer.Option(envvar="NEURORECALL_DATA", help="Where the demo is kept.")] = Path("demo-data"),
+    cases: Annotated[int, typer.Option(min=8, max=2000, help="How many phantom examinations.")] = 48,
+    seed: Annotated[int, typer.Option(help="Seed of the cohort: the same seed makes the same files.")] = 1,
+    serve: Annotated[bool, typer.Option(help="Serve the site when the index is built.")] = True,
+    host: Annotated[str, typer.Option(help="Address to listen on; loopback only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Make a cohort of phantom examinations with reports, index it, serve it and say where to look."""
+    import encoders
+    from indexer.ingest import ingest
+    from indexer.progress import reporter
+    from indexer.rebuild import rebuild
+    from training.phantoms.cohort import write_cohort
+
+    cohort = data / "cohort"
+    with reporter("phantoms") as progress:
+        write_cohort(cohort, cases=cases, seed=seed, progress=progress)
+    with reporter("ingest") as progress:
+        ingest(str(cohort), data, reports=cohort / "reports.tsv", progress=progress)
+    with reporter("rebuild") as progress:
+        summary = rebuild(data, encoders.load(), progress=progress)
+    typer.echo(f"Index {summary.generation}: {cases} phantom examinations. {BANNER}")
+    if serve:
+        search_api.commands.serve_site(data, host, port, _build_site)
+    else:
+        typer.echo(f"Serve it with: neurorecall serve --data {data}")
+
+
+def _build_site(api: FastAPI) -> None:
+    from web import build_site
+
+    build_site(api)
+
+
+def main() -> None:
+    """Run the command line; installed as `neurorecall`."""
+    build_application()()
+
+
+if __name__ == "__main__":
+    main()
