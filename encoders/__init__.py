@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from encoders.bundle import Bundle, BundleError, Encoder, EncodingError, SeriesEncoding, load
-    from encoders.findings import Calibration, Finding, FindingScore, FindingsError, Measured
+    from encoders.calibration import Calibration, CalibrationError, Measured, OperatingPoint, parse_operating_point
+    from encoders.findings import Finding, FindingScore, FindingsError
     from encoders.preprocess import NetworkInput, Preprocessing
     from encoders.sequences import MRSequence, SequenceError, parse_sequence, recognise_sequence
     from encoders.text import NeuroBERT
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "bundle": ("Bundle", "BundleError", "Encoder", "EncodingError", "SeriesEncoding", "load"),
-    "findings": ("Calibration", "Finding", "FindingScore", "FindingsError", "Measured"),
+    "calibration": ("Calibration", "CalibrationError", "Measured", "OperatingPoint", "parse_operating_point"),
+    "findings": ("Finding", "FindingScore", "FindingsError"),
     # `preprocess` is both a module and its function; the package's attribute is the module, as Python sets it.
     "preprocess": ("NetworkInput", "Preprocessing"),
     "sequences": ("MRSequence", "SequenceError", "parse_sequence", "recognise_sequence"),
@@ -30,6 +32,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "Calibration",
+    "CalibrationError",
     "Encoder",
     "EncodingError",
     "Finding",
@@ -39,6 +42,7 @@ __all__ = [
     "Measured",
     "NetworkInput",
     "NeuroBERT",
+    "OperatingPoint",
     "Preprocessing",
     "SequenceError",
     "SeriesEncoding",
@@ -46,6 +50,7 @@ __all__ = [
     "VolumeError",
     "VolumeLimits",
     "load",
+    "parse_operating_point",
     "parse_sequence",
     "read_volume",
     "recognise_sequence",

@@ -19,14 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoders.findings import (
-    Finding,
-    FindingScore,
-    finding_score,
-    load_calibrations,
-    load_findings,
-    raw_scores,
-)
+from encoders.calibration import OperatingPoint, load_calibrations
+from encoders.findings import Finding, FindingScore, finding_score, load_findings, raw_scores
 from encoders.preprocess import Preprocessing, preprocess
 from encoders.sequences import MRSequence
 from encoders.text import NeuroBERT
@@ -84,7 +78,9 @@ class Encoder(Protocol):
     def encode_series(self, volume: Volume) -> SeriesEncoding: ...
     def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]: ...
     def fuse(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]: ...
-    def score(self, embedding: NDArray[np.float32]) -> tuple[FindingScore, ...]: ...
+    def score(
+        self, embedding: NDArray[np.float32], point: OperatingPoint | None = None
+    ) -> tuple[FindingScore, ...]: ...
 
 
 class Bundle:
@@ -148,12 +144,15 @@ class Bundle:
         weights = np.array([self._entry(sequence)[0].weight for sequence in sequences], np.float32)
         return _unit(weights @ embeddings)
 
-    def score(self, embedding: NDArray[np.float32]) -> tuple[FindingScore, ...]:
-        """Calibrated scores of every finding for one embedding (D,); `abnormal` comes first."""
+    def score(self, embedding: NDArray[np.float32], point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
+        """Calibrated scores of every finding for one embedding (D,); `abnormal` comes first.
+
+        Thresholds are those of the operating point, or of each finding's own where none is given.
+        """
         if embedding.shape != (self.dim,):
             raise BundleError(f"Expected an embedding of shape ({self.dim},), got {embedding.shape}")
         return tuple(
-            finding_score(finding, float(raw[0]), self._calibrations.get(finding.name))
+            finding_score(finding, float(raw[0]), self._calibrations.get(finding.name), point)
             for finding, raw in zip(self.findings, self.raw_scores(embedding[None]), strict=True)
         )
 

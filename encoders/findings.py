@@ -1,14 +1,12 @@
 """The findings that a bundle scores: their names, their prompts, and how a similarity becomes a calibrated score.
 
 A finding's raw score is how much nearer an embedding lies to sentences that state the finding than to sentences that
-deny it. Calibration (made by `training.calibration`, stored in the bundle) turns that into 0-1 and gives the threshold
-with the figures that were measured for it. Without measured figures a finding has no threshold and is never flagged.
+deny it. `calibration` turns that into 0-1 and gives the threshold with the figures that were measured for it. Without
+measured figures a finding has no threshold and is never flagged.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.calibration import Calibration, Measured, OperatingPoint, logistic
+
 ABNORMAL = "abnormal"
 
 
 class FindingsError(ValueError):
-    """A catalogue or calibration file that cannot be used; says what was found, where, and what was expected."""
+    """A catalogue that cannot be used; says what was found, where, and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +34,6 @@ class Finding:
     present: tuple[str, ...]
     absent: tuple[str, ...]
     radlex: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured at a threshold: proportions 0-1 with 95 % intervals, and how many examinations."""
-
-    sensitivity: float
-    specificity: float
-    n: int
-    sensitivity_interval: tuple[float, float]
-    specificity_interval: tuple[float, float]
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Platt scaling of one finding's raw score, and its threshold on the calibrated scale."""
-
-    slope: float
-    intercept: float
-    threshold: float
-    operating_point: str
-    measured: Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +61,7 @@ class FindingScore:
             threshold=None if data.get("threshold") is None else float(data["threshold"]),
             flagged=bool(data["flagged"]),
             operating_point=data.get("operating_point"),
-            measured=None if measured is None else _measured(measured),
+            measured=None if measured is None else Measured.from_dict(measured),
         )
 
 
@@ -99,26 +76,6 @@ def load_findings(path: Path) -> tuple[Finding, ...]:
     if not names or names[0] != ABNORMAL or len(set(names)) != len(names):
         raise FindingsError(f"Expected unique findings in {path.name} that begin with '{ABNORMAL}', got {names}")
     return findings
-
-
-def load_calibrations(path: Path) -> dict[str, Calibration]:
-    """Read `calibration.json`; an absent file means that nothing is calibrated."""
-    if not path.exists():
-        return {}
-    try:
-        entries = json.loads(path.read_text("utf-8"))["findings"]
-        return {
-            name: Calibration(
-                slope=float(entry["slope"]),
-                intercept=float(entry["intercept"]),
-                threshold=float(entry["threshold"]),
-                operating_point=str(entry["operating_point"]),
-                measured=_measured(entry["measured"]),
-            )
-            for name, entry in entries.items()
-        }
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise FindingsError(f"Expected calibrated findings in {path.name}, got: {error!r}") from error
 
 
 def raw_scores(
@@ -139,19 +96,22 @@ def raw_scores(
     return difference
 
 
-def finding_score(finding: Finding, raw: float, calibration: Calibration | None) -> FindingScore:
-    """A raw score with its calibration; without one the score is the plain logistic, with no threshold."""
+def finding_score(
+    finding: Finding, raw: float, calibration: Calibration | None, point: OperatingPoint | None = None
+) -> FindingScore:
+    """One finding's score; without a calibration it is the plain logistic, has no threshold and is never flagged."""
     if calibration is None:
-        return FindingScore(finding.name, finding.title, _logistic(raw), None, False, None, None)
-    score = _logistic(calibration.slope * raw + calibration.intercept)
+        return FindingScore(finding.name, finding.title, logistic(raw), None, False, None, None)
+    score, point = calibration.score(raw), point or calibration.operating_point
+    threshold = calibration.threshold(point)
     return FindingScore(
         finding=finding.name,
         title=finding.title,
         score=score,
-        threshold=calibration.threshold,
-        flagged=score >= calibration.threshold,
-        operating_point=calibration.operating_point,
-        measured=calibration.measured,
+        threshold=threshold,
+        flagged=score >= threshold,
+        operating_point=str(point),
+        measured=calibration.measured(threshold),
     )
 
 
@@ -165,23 +125,3 @@ def _finding(table: Mapping[str, Any], where: str) -> Finding:
             f"Expected a name, present and absent sentences for each finding in {where}, got {dict(table)}"
         )
     return Finding(table["name"], table.get("title", table["name"]), present, absent, table.get("radlex"))
-
-
-def _measured(entry: Mapping[str, Any]) -> Measured:
-    return Measured(
-        sensitivity=float(entry["sensitivity"]),
-        specificity=float(entry["specificity"]),
-        n=int(entry["n"]),
-        sensitivity_interval=_interval(entry["sensitivity_interval"]),
-        specificity_interval=_interval(entry["specificity_interval"]),
-        data=str(entry["data"]),
-    )
-
-
-def _interval(pair: Any) -> tuple[float, float]:
-    low, high = pair
-    return float(low), float(high)
-
-
-def _logistic(value: float) -> float:
-    return 1.0 / (1.0 + math.exp(-min(max(value, -60.0), 60.0)))
