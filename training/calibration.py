@@ -1,0 +1,143 @@
+"""Calibration: Platt scaling and thresholds of a bundle's findings, from phantoms that no network was trained on.
+
+The phantoms are rendered in several MR sequences, encoded and fused as real examinations are. Half of them fit the
+scaling and choose the thresholds, the other half measure them. `calibration.json` in the bundle holds the outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.bundle import Bundle
+from encoders.calibration import Calibration, ScoreSet, logistic, parse_operating_point
+from encoders.sequences import MRSequence, parse_sequence
+from encoders.volume import Volume
+
+Progress = Callable[[int, int], None]
+
+
+class CalibrationConfigError(ValueError):
+    """A configuration of calibration that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationConfig:
+    """How many phantoms, from which seed on, in which MR sequences, and the operating points.
+
+    `seed` must lie outside the seeds that the networks were trained on: the model card names those.
+    """
+
+    seed: int
+    examinations: int
+    sequences: tuple[MRSequence, ...]
+    series_per_examination: int
+    operating_point: str
+    operating_point_abnormal: str
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationCohort:
+    """Fused embeddings (N, D) of examinations, and whether each finding is there, (N,) by name."""
+
+    embeddings: NDArray[np.float32]
+    labels: dict[str, NDArray[np.bool_]]
+
+
+def load_config(path: Path) -> CalibrationConfig:
+    """Read the TOML file; an unknown or a missing key is an error."""
+    table = tomllib.loads(path.read_text("utf-8"))
+    expected = {field.name for field in fields(CalibrationConfig)}
+    if set(table) != expected:
+        raise CalibrationConfigError(f"Expected the keys {sorted(expected)} in {path.name}, got {sorted(table)}")
+    table["sequences"] = tuple(parse_sequence(name) for name in table["sequences"])
+    for key in ("operating_point", "operating_point_abnormal"):
+        parse_operating_point(table[key])
+    return CalibrationConfig(**table)
+
+
+def calibrate(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> dict[str, Any]:
+    """Calibrate every finding of a bundle on kept-back phantoms; the document that `calibration.json` holds."""
+    cohort = phantom_cohort(bundle, config, progress)
+    date = datetime.now(UTC).date().isoformat()
+    raw = bundle.raw_scores(cohort.embeddings).astype(np.float64)
+    half = config.examinations // 2
+    entries: dict[str, Any] = {}
+    for finding, scores in zip(bundle.findings, raw, strict=True):
+        labels = cohort.labels.get(finding.name)
+        if labels is None or min(labels[:half].sum(), labels[half:].sum()) == 0:
+            continue
+        point = config.operating_point_abnormal if finding.name == "abnormal" else config.operating_point
+        slope, intercept = fit_platt(scores[:half], labels[:half])
+        scaled = np.array([logistic(slope * score + intercept) for score in scores])
+        entries[finding.name] = Calibration(
+            slope=slope,
+            intercept=intercept,
+            operating_point=parse_operating_point(point),
+            choosing=_score_set(scaled[:half], labels[:half]),
+            measuring=_score_set(scaled[half:], labels[half:]),
+            data=f"{config.examinations - half} phantom examinations, seeds from {config.seed + half}, {date}",
+        ).to_dict()
+    digest = hashlib.sha256(cohort.embeddings.tobytes()).hexdigest()
+    return {"date": date, "encoder_id": bundle.encoder_id, "data_sha256": digest, "findings": entries}
+
+
+def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> CalibrationCohort:
+    """Phantom examinations of several series each, encoded and fused by the bundle."""
+    from training.phantoms.contrast import render
+    from training.phantoms.phantom import make_phantom
+
+    embeddings: list[NDArray[np.float32]] = []
+    present: list[frozenset[str]] = []
+    for number in range(config.examinations):
+        seed = config.seed + number
+        phantom = make_phantom(seed)
+        chosen = np.random.default_rng(seed).choice(
+            len(config.sequences), size=config.series_per_examination, replace=False
+        )
+        volumes = []
+        for sequence in (config.sequences[index] for index in chosen):
+            voxels, affine = render(phantom, sequence, seed)
+            volumes.append(Volume.from_voxels(voxels, affine, sequence))
+        embeddings.append(bundle.encode_examination(volumes))
+        present.append(frozenset(phantom.facts.finding_names))
+        progress(number + 1, config.examinations)
+    names = {finding.name for finding in bundle.findings}
+    labels = {name: np.array([name in found for found in present]) for name in sorted(names)}
+    return CalibrationCohort(np.stack(embeddings), labels)
+
+
+def fit_platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept of a logistic fit with Platt's smoothed targets (Platt 1999)."""
+    from scipy.optimize import minimize
+
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    scale = float(scores.std()) or 1.0
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        logits = parameters[0] * scores / scale + parameters[1]
+        return float((np.logaddexp(0.0, logits) - targets * logits).mean())
+
+    slope, intercept = minimize(loss, np.array([1.0, 0.0]), method="BFGS").x
+    return float(slope) / scale, float(intercept)
+
+
+def write_calibration(folder: Path, document: dict[str, Any]) -> None:
+    """Write `calibration.json` into a bundle's folder, whole or not at all."""
+    temporary = folder / "calibration.json.tmp"
+    temporary.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    temporary.replace(folder / "calibration.json")
+
+
+def _score_set(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> ScoreSet:
+    return ScoreSet(np.sort(scores[labels]), np.sort(scores[~labels]))

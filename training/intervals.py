@@ -1,0 +1,58 @@
+"""Intervals for figures: bootstrap over the things that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+
+
+def bootstrap_interval(statistic: Callable[[NDArray[np.int64]], float], n: int, seed: int = 1) -> tuple[float, float]:
+    """95 % percentile interval of a statistic of row numbers, over resamples of the n rows.
+
+    Resamples in which the statistic is not defined (not a number) are left out.
+    """
+    generator = np.random.default_rng(seed)
+    values = [statistic(generator.integers(0, n, n)) for _ in range(RESAMPLES)]
+    defined = [value for value in values if np.isfinite(value)]
+    if not defined:
+        return float("nan"), float("nan")
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def mean_interval(
+    values: NDArray[np.float64], groups: Sequence[str] | None = None, seed: int = 1
+) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of values (N,).
+
+    Values of one group (the scans of one person) are not independent: with `groups` (N names) whole groups are drawn.
+    """
+    names = [str(row) for row in range(len(values))] if groups is None else list(groups)
+    members = [np.flatnonzero(np.array(names) == name) for name in sorted(set(names))]
+    return bootstrap_interval(
+        lambda rows: float(values[np.concatenate([members[row] for row in rows])].mean()), len(members), seed
+    )
+
+
+def area_under_curve(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half."""
+    from scipy.stats import rankdata
+
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    if not positives or not negatives:
+        return float("nan")
+    ranks = rankdata(scores)
+    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def area_with_interval(
+    scores: NDArray[np.float64], labels: NDArray[np.bool_], seed: int = 1
+) -> tuple[float, float, float]:
+    """Area under the ROC curve and its 95 % bootstrap interval."""
+    area = area_under_curve(scores, labels)
+    low, high = bootstrap_interval(lambda rows: area_under_curve(scores[rows], labels[rows]), len(scores), seed)
+    return area, low, high
