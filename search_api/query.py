@@ -1,0 +1,325 @@
+"""What the words of a query mean: which findings are asked for, which are asked to be absent, and in which spellings.
+
+A query is read into concepts ("infarct without haemorrhage" has two), each with the texts to encode and the groups of
+words to look up. Everything that was done to the user's words is said in `expanded` and can be switched off.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from search_api.spelling import Lexicon, Term, correct, lexicon, words_of
+
+LONGEST_TEXT = 2_000  # characters
+# Above these a text is a passage of a report rather than a list of findings, and is not taken apart.
+_PASSAGE_WORDS, _PASSAGE_CONCEPTS = 60, 6
+# A word that only accompanies "normal", or a number, says less than the name of a finding.
+_ACCOMPANYING = 0.25
+
+_TOKEN = re.compile(r"[^\W_]+|[,;:]|[.!?](?=\s|$)")
+_UNNEGATED = (
+    ("no", "change"),
+    ("no", "significant", "change"),
+    ("no", "interval", "change"),
+    ("without", "change"),
+    ("not", "only"),
+    ("cannot", "exclude"),
+    ("can", "not", "exclude"),
+    ("cannot", "be", "excluded"),
+    ("not", "excluded"),
+    ("without", "contrast"),
+)
+_OPENING = (
+    ("absence", "of"),
+    ("negative", "for"),
+    ("free", "of"),
+    ("lack", "of"),
+    ("ruled", "out"),
+    ("no",),
+    ("not",),
+    ("without",),
+    ("absent",),
+    ("neither",),
+    ("nor",),
+    ("excluding",),
+    ("resolved",),
+)
+_CLOSING = (
+    ("ruled", "out"),
+    ("not", "seen"),
+    ("not", "present"),
+    ("is", "absent"),
+    ("has", "resolved"),
+    ("absent",),
+    ("excluded",),
+    ("resolved",),
+)
+_LIST_WORDS = frozenset({",", "and", "or", "nor", "plus", "with"})
+_ENDS_ABSENCE = frozenset({";", ".", "!", "?", ":", "but", "with", "however", "although", "plus"})
+_UNDIVIDED = (("grey", "and", "white"), ("gray", "and", "white"), ("white", "and", "grey"), ("white", "and", "gray"))
+_NORMAL = frozenset({"normal", "unremarkable", "healthy", "normality"})
+_ABNORMALITY = frozenset(
+    {"abnormality", "abnormalities", "abnormal", "lesion", "lesions", "pathology", "disease", "finding", "findings"}
+) | {"focal", "intracranial", "significant", "acute", "structural", "documented", "any", "brain"}
+
+
+class QueryError(ValueError):
+    """A question that cannot be asked; `code` is for programs, `hint` says what to do instead."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+class Asks(StrEnum):
+    """What is asked of a concept: that it is there, that it is not, that it is normal; ANY where nothing was read."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    NORMAL = "normal"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class WordGroup:
+    """Ways to write one thing, each as the words that must all be there."""
+
+    forms: tuple[tuple[str, ...], ...]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One thing that is asked for: `texts` are its spellings, to be encoded and averaged."""
+
+    texts: tuple[str, ...]
+    groups: tuple[WordGroup, ...]
+    asks: Asks
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    text: str
+    concepts: tuple[Concept, ...]
+    expanded: tuple[str, ...]
+
+
+def understand(text: str, vocabulary: Collection[str] = frozenset(), expand: bool = True) -> Query:
+    """Read a query; `vocabulary` are the words of the indexed reports, against which misspellings are corrected.
+
+    Raises
+    ------
+    QueryError
+        `empty_query`, `no_words` (punctuation or stop words only), `too_long`
+
+    >>> query = understand("infarct without haemorrhage")
+    >>> [(concept.texts[0], str(concept.asks)) for concept in query.concepts]
+    [('infarct', 'present'), ('no haemorrhage', 'absent')]
+    """
+    if len(text) > LONGEST_TEXT:
+        raise QueryError(
+            "too_long",
+            f"Expected a query of at most {LONGEST_TEXT} characters, got {len(text)}",
+            "Shorten the text to the findings that matter.",
+        )
+    clean = clean_text(text)
+    if not clean:
+        raise QueryError("empty_query", "The query is empty", 'Name a finding, such as "hydrocephalus".')
+    reader = _Reader(lexicon(), vocabulary)
+    concepts = reader.read(clean) if expand else reader.read_literally(clean)
+    if not concepts:
+        raise QueryError(
+            "no_words",
+            "The query holds no word that can be searched for",
+            'Name a finding, such as "hydrocephalus" or "no midline shift".',
+        )
+    return Query(clean, concepts, tuple(dict.fromkeys(reader.expanded)))
+
+
+def clean_text(text: str) -> str:
+    """NFC, with control, format, surrogate and private characters taken out and white space made single."""
+    composed = unicodedata.normalize("NFC", text.encode("utf-8", "ignore").decode("utf-8"))
+    spaced = "".join(" " if character.isspace() else character for character in composed)
+    return " ".join("".join(c for c in spaced if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"}).split())
+
+
+class _Reader:
+    """Reads one query and notes what was done to its words."""
+
+    def __init__(self, words: Lexicon, vocabulary: Collection[str]) -> None:
+        self.lexicon = words
+        self.vocabulary = vocabulary
+        self.expanded: list[str] = []
+
+    def read_literally(self, text: str) -> tuple[Concept, ...]:
+        groups = tuple(WordGroup(((word,),)) for word in self._content(words_of(text)))
+        return (Concept((text,), groups, Asks.ANY),) if groups else ()
+
+    def read(self, text: str) -> tuple[Concept, ...]:
+        tokens = tuple(self._corrected(_TOKEN.findall(self._without_filler(text.casefold()))))
+        if sum(token.isalnum() for token in tokens) > _PASSAGE_WORDS:
+            return self._passage(text, tokens)
+        spans = [(words, absent) for words, absent in _spans(tokens) if self._content(words)]
+        if len(spans) > _PASSAGE_CONCEPTS:
+            return self._passage(text, tokens)
+        return tuple(self._concept(words, absent) for words, absent in spans)
+
+    def _passage(self, text: str, tokens: tuple[str, ...]) -> tuple[Concept, ...]:
+        self.expanded.append("read as a passage of a report, not taken apart")
+        groups = tuple(WordGroup(((word,),)) for word in dict.fromkeys(self._content(tokens)))
+        return (Concept((text,), groups, Asks.ANY),) if groups else ()
+
+    def _content(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        stop = self.lexicon.stop_words | {"or", "no", "not", "without"}
+        content = tuple(word for word in words if word.isalnum() and word not in stop)
+        return content or tuple(word for word in words if word in {"scan", "case"} and _NORMAL & set(words))
+
+    def _without_filler(self, text: str) -> str:
+        """Take "show me cases of" off the front, as often as there is something to take."""
+        text = text.strip()
+        while rest := next((text[len(lead) :] for lead in self.lexicon.fillers if text.startswith(lead + " ")), ""):
+            text = rest.strip()
+        return text
+
+    def _corrected(self, tokens: list[str]) -> list[str]:
+        if not self.vocabulary:
+            return tokens
+        fine = self.lexicon.known | self.lexicon.stop_words | self.lexicon.normal_company | _NORMAL | _ABNORMALITY
+        shorts = {short.casefold() for term in self.lexicon.terms for short in term.short}
+        targets: frozenset[str] | None = None
+        corrected: list[str] = []
+        tried = 0
+        for token in tokens:
+            familiar = token in fine or token in self.vocabulary or token in shorts
+            if (
+                familiar
+                or tried >= _PASSAGE_WORDS
+                or any(twin in self.vocabulary for twin in self.lexicon.twins(token))
+            ):
+                corrected.append(token)
+                continue
+            tried += 1
+            targets = frozenset(self.vocabulary) | self.lexicon.known if targets is None else targets
+            better = correct(token, targets)
+            if better is not None:
+                self.expanded.append(f'"{token}" read as "{better}"')
+            corrected.append(better or token)
+        return corrected
+
+    def _concept(self, words: tuple[str, ...], absent: bool) -> Concept:
+        normal = _asks_normal(words)
+        if absent and normal:
+            self.expanded.append("asks for what is not normal")
+            return Concept(
+                ("abnormal",), (WordGroup((("abnormal",), ("abnormality",), ("abnormalities",))),), Asks.PRESENT
+            )
+        groups, texts = self._groups(words, normal, narrower=not absent)
+        if absent:
+            texts = tuple(f"no {text}" for text in texts)
+            if set(self._content(words)) <= _ABNORMALITY:
+                self.expanded.append("asks for a normal examination")
+                return Concept(texts, groups, Asks.NORMAL)
+            self.expanded.append(f"asks for the absence of: {' '.join(words)}")
+            return Concept(texts, groups, Asks.ABSENT)
+        if normal:
+            alone = set(self._content(words)) <= self.lexicon.normal_company | _NORMAL
+            self.expanded.append("asks for a normal examination" if alone else f"asks for normality: {' '.join(words)}")
+        return Concept(texts, groups, Asks.NORMAL if normal else Asks.PRESENT)
+
+    def _groups(
+        self, words: tuple[str, ...], normal: bool, narrower: bool
+    ) -> tuple[tuple[WordGroup, ...], tuple[str, ...]]:
+        """The word groups of a concept, and its texts in the spellings that there are.
+
+        "No tumour" is not said by "no meningioma": with `narrower` False the kinds of a thing do not stand for it.
+        """
+        groups: list[WordGroup] = []
+        spelled: list[str] = []
+        position = 0
+        while position < len(words):
+            match = self.lexicon.longest_term(words[position:])
+            length, term = match if match is not None else (1, None)
+            name = words[position : position + length]
+            position += length
+            if term is None or (normal and name[0] in self.lexicon.normal_company):
+                spelled.append(name[0])
+                if self._content(name):
+                    slight = name[0].isdigit() or (normal and name[0] in self.lexicon.normal_company)
+                    forms = ((name[0],), *((twin,) for twin in self.lexicon.twins(name[0])))
+                    groups.append(WordGroup(forms, _ACCOMPANYING if slight else 1.0))
+                    self._note_twins(name[0])
+            else:
+                spelled.append(self._spelled(name, term, narrower))
+                groups.append(WordGroup(_forms(name, term, narrower)))
+        text = " ".join(spelled)
+        american = text
+        for british_part, american_part in self.lexicon.pairs:
+            american = american.replace(british_part, american_part)
+        british = " ".join((self.lexicon.twins(word) or (word,))[0] for word in american.split())
+        return tuple(groups), tuple(dict.fromkeys((british, american)))
+
+    def _spelled(self, name: tuple[str, ...], term: Term, narrower: bool) -> str:
+        written, full = " ".join(name), " ".join(term.names[0])
+        if name in term.names:
+            others = [" ".join(other) for other in term.names if other != name] + list(term.short)
+            others += [" ".join(kind) for kind in term.narrower if narrower]
+            if others:
+                self.expanded.append(f'"{written}" also as {", ".join(others)}')
+            return written
+        self.expanded.append(f'"{written.upper()}" read as "{full}"')
+        return full
+
+    def _note_twins(self, word: str) -> None:
+        if twins := self.lexicon.twins(word):
+            self.expanded.append(f'"{word}" also as {", ".join(twins)}')
+
+
+def _forms(name: tuple[str, ...], term: Term, narrower: bool) -> tuple[tuple[str, ...], ...]:
+    short = tuple(words_of(short) for short in term.short)
+    return tuple(dict.fromkeys((name, *term.names, *short, *(term.narrower if narrower else ()))))
+
+
+def _asks_normal(words: tuple[str, ...]) -> bool:
+    return any(word in _NORMAL and words[place + 1 : place + 2] != ("pressure",) for place, word in enumerate(words))
+
+
+def _spans(tokens: tuple[str, ...]) -> list[tuple[tuple[str, ...], bool]]:
+    """Cut tokens into concepts, each with whether its absence is asked for."""
+    spans: list[tuple[tuple[str, ...], bool]] = []
+    words: list[str] = []
+    absent = False
+    position = 0
+
+    def close(negated: bool) -> None:
+        if words:
+            spans.append((tuple(words), negated))
+            words.clear()
+
+    while position < len(tokens):
+        token = tokens[position]
+        if cue := _cue(tokens, position, (*_UNNEGATED, *_UNDIVIDED)):
+            words.extend(() if cue == ("not", "only") else cue)
+        elif words and (cue := _cue(tokens, position, _CLOSING)):
+            close(True)
+        elif cue := _cue(tokens, position, _OPENING):
+            close(absent)
+            absent = True
+        elif token in _ENDS_ABSENCE or (token in _LIST_WORDS and (absent or token not in {"or", "nor"})):
+            cue = (token,)
+            close(absent)
+            absent = absent and token not in _ENDS_ABSENCE
+        else:
+            cue = (token,)
+            words.append(token)
+        position += len(cue)
+    close(absent)
+    return spans
+
+
+def _cue(tokens: tuple[str, ...], position: int, cues: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return next((cue for cue in cues if tokens[position : position + len(cue)] == cue), ())
