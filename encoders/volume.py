@@ -46,6 +46,15 @@ class Volume:
         x, y, z = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
         return float(x), float(y), float(z)
 
+    @classmethod
+    def from_voxels(
+        cls, voxels: NDArray[np.generic], affine: NDArray[np.float64], sequence: MRSequence | None = None
+    ) -> Volume:
+        """A volume of voxels in any orientation that a program made itself; only their finiteness is checked."""
+        ordered, moved = _to_ras(voxels, np.asarray(affine, np.float64), 1.0, 0.0)
+        _check_finite(ordered)
+        return cls(ordered, moved, sequence)
+
 
 def read_volume(
     source: str | os.PathLike[str] | bytes,
@@ -81,7 +90,7 @@ def read_volume(
         affine, notes = _affine(start, header)
         raw = np.frombuffer(stored, header.dtype, header.data_bytes // header.dtype.itemsize, header.offset)
         stored_frame = _frames(raw, header, frame)
-        voxels, affine = _to_ras(stored_frame, affine, header)
+        voxels, affine = _to_ras(stored_frame, affine, header.slope, header.intercept)
         _check_voxels(voxels, stored_frame)
     except VolumeError as error:
         raise VolumeError(error.code, f"{shown}: {error}", error.hint) from error
@@ -186,35 +195,30 @@ def _frames(raw: NDArray[np.generic], header: NiftiHeader, frame: int | Literal[
 
 
 def _to_ras(
-    stored: NDArray[np.generic], affine: NDArray[np.float64], header: NiftiHeader
+    stored: NDArray[np.generic], affine: NDArray[np.float64], slope: float, intercept: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Reorder and flip whole axes to the nearest RAS+ and convert, in one pass over the voxels."""
     orientations = import_module("nibabel.orientations")
     orientation = orientations.io_orientation(affine)
     moved: NDArray[np.generic] = orientations.apply_orientation(stored, orientation)
     voxels = np.empty(moved.shape, np.float32)
-    scaled = header.slope != 1.0 or header.intercept != 0.0
+    scaled = slope != 1.0 or intercept != 0.0
     wide = scaled and (moved.dtype.itemsize > 2)
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, moved.shape[0], COPY_BLOCK):
             block = slice(first, first + COPY_BLOCK)
             part = moved[block]
             if wide:
-                voxels[block] = part.astype(np.float64) * header.slope + header.intercept
+                voxels[block] = part.astype(np.float64) * slope + intercept
                 continue
             voxels[block] = part
             if scaled:
-                voxels[block] = voxels[block] * np.float32(header.slope) + np.float32(header.intercept)
+                voxels[block] = voxels[block] * np.float32(slope) + np.float32(intercept)
     return voxels, np.asarray(affine @ orientations.inv_ornt_aff(orientation, stored.shape), np.float64)
 
 
 def _check_voxels(voxels: NDArray[np.float32], stored: NDArray[np.generic]) -> None:
-    low, high = float(voxels.min()), float(voxels.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        wrong = voxels.size - int(np.isfinite(voxels).sum())
-        raise VolumeError(
-            "non_finite", f"{wrong} of {voxels.size} voxels are NaN or infinite.", "Export the series again."
-        )
+    low, high = _check_finite(voxels)
     if low == high:
         raise VolumeError("not_brain_mri", f"every voxel has the value {low:g}.", "Send a series that shows a brain.")
     correlation = _neighbour_correlation(stored)
@@ -226,6 +230,17 @@ def _check_voxels(voxels: NDArray[np.float32], stored: NDArray[np.generic]) -> N
         swapped = _neighbour_correlation(stored, swap=True)
         if swapped > correlation + SWAPPED_MARGIN:
             raise VolumeError("not_brain_mri", "the voxels look as if their bytes were swapped.", _BYTE_ORDER)
+
+
+def _check_finite(voxels: NDArray[np.float32]) -> tuple[float, float]:
+    """Lowest and highest value."""
+    low, high = float(voxels.min()), float(voxels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        wrong = voxels.size - int(np.isfinite(voxels).sum())
+        raise VolumeError(
+            "non_finite", f"{wrong} of {voxels.size} voxels are NaN or infinite.", "Export the series again."
+        )
+    return low, high
 
 
 _BYTE_ORDER = "Check the byte order, or convert the series again."

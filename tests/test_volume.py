@@ -15,7 +15,7 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff
 from numpy.typing import NDArray
 
 from encoders.sequences import MRSequence
-from encoders.volume import VolumeError, VolumeLimits, read_volume
+from encoders.volume import Volume, VolumeError, VolumeLimits, read_volume
 
 SHAPE = (20, 24, 18)
 
@@ -284,6 +284,16 @@ def test_notes_tell_what_is_doubtful() -> None:
     unplaced = patched(252, "<2h", 0, 0)
     assert "orientation" in " ".join(read_volume(unplaced).notes)
     assert read_volume(nifti()).notes == ()
+
+
+def test_own_voxels_become_the_same_volume_as_a_file() -> None:
+    left_handed = affine() @ np.diag((-1.0, 1.0, 1.0, 1.0))
+    made = Volume.from_voxels(smooth_voxels(), left_handed, MRSequence.T2W)
+    read = read_volume(nifti(matrix=left_handed))
+    np.testing.assert_array_equal(made.voxels, read.voxels)
+    np.testing.assert_allclose(made.affine, read.affine, atol=1e-5)
+    with pytest.raises(VolumeError, match="NaN"):
+        Volume.from_voxels(np.full(SHAPE, np.nan), affine())
 
 
 def test_the_stated_sequence_wins() -> None:
