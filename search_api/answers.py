@@ -4,10 +4,10 @@ Frozen values without a file path in them, the same in process, over HTTP and on
 JSON of the contract and `from_dict` reads it back. How they come about is left to engine, triage and report_check.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import TypeAdapter
 
@@ -23,7 +23,7 @@ _OPTIONAL = frozenset({"text", "assertion", "section", "sequence", "series", "wo
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
@@ -33,12 +33,12 @@ class _Document:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        document: dict[str, Any] = _adapter(type(self)).dump_python(self, mode="json")
+        document: dict[str, Any] = _adapter(cast(Hashable, type(self))).dump_python(self, mode="json")
         return document
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        value: Self = _adapter(cls).validate_python(dict(document))
+        value: Self = _adapter(cast(Hashable, cls)).validate_python(dict(document))
         return value
 
 
@@ -174,7 +174,8 @@ class Answer(_Document):
 
     def to_dict(self) -> dict[str, Any]:
         document = _Document.to_dict(self)
-        document["hits"] = [hit.to_dict() for hit in self.hits]
+        for hit in document["hits"]:
+            hit["evidence"] = [_without_empty(item) for item in hit["evidence"]]
         return _without_empty(document)
 
 

@@ -1,28 +1,78 @@
 """The search engine: words, a scan, both, or an example, against the newest generation, read-only and in process.
 
 It opens the case store and the index, holds them together with the encoder, and swaps to a newer generation on
-`reload`. What the words mean is left to query, the gathering of evidence to retrieval, its weighing to fusion.
+`reload`. What the words mean is left to query, the evidence to retrieval, its weighing to fusion, what makes a match
+good to match_quality, worklists to triage and reports to report_check.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
+import encoders
 from encoders.bundle import Encoder
 from encoders.volume import Volume
+from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter
+from indexer.generations import Index
+from search_api import report_check, triage
 from search_api.answers import Answer, Case, ReportCheck, ScoreReport, Worklist
+from search_api.fusion import Channel, normalised, rank
+from search_api.hits import Person, hits_of, person_of_case, person_of_scans
+from search_api.match_quality import MatchQuality
+from search_api.query import Query, QueryError, understand
+from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
+from search_api.scoring import EncodedScans, encode_scans, score_report
+
+MOST_HITS_A_PAGE = 200
+# Ranked so deep and no deeper: past this, filters are the way to the rest.
+DEEPEST_HIT = 2_000
 
 
 class EncoderMismatch(ValueError):
     """The generation was made by another encoder than the one that is loaded."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, checked: a text, scans or an example, and how much of the answer to show."""
+
+    text: str | None
+    scans: tuple[Volume, ...]
+    like: str | None
+    k: int
+    page: int
+    weight: float
+    expand: bool
+    filters: CaseFilter
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """Everything that belongs to one generation; searches under way keep theirs."""
+
+    shelves: Shelves
+    quality: MatchQuality
+    vocabulary: frozenset[str]
+
+
 class SearchEngine:
     """Safe to use from several threads; `close` it, or use it as a context manager."""
+
+    def __init__(self, data: Path, store: CaseStore, encoder: Encoder) -> None:
+        self._data = data
+        self._store = store
+        self._encoder = encoder
+        self._reloading = threading.Lock()
+        self._snapshot = self._take_snapshot()
 
     @classmethod
     def open(cls, data: Path | str, encoder: Encoder | None = None) -> Self:
@@ -31,28 +81,39 @@ class SearchEngine:
         Raises
         ------
         IndexMissing
-            no generation yet: `neurorecall rebuild` makes one
+            there is no generation yet: `neurorecall rebuild` makes one
         EncoderMismatch
             the generation holds vectors of another encoder
         """
-        raise NotImplementedError
+        store = CaseStore.open(Path(data), read_only=True)
+        try:
+            return cls(Path(data), store, encoders.load() if encoder is None else encoder)
+        except BaseException:
+            store.close()
+            raise
 
     @property
     def generation(self) -> str:
-        raise NotImplementedError
+        return self._snapshot.shelves.index.name
 
     @property
     def encoder(self) -> Encoder:
-        raise NotImplementedError
+        return self._encoder
+
+    @property
+    def store(self) -> CaseStore:
+        """The case store, for pictures, files and collections; read-only."""
+        return self._store
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the operator should know: an older generation is served, a participant was ..."""
-        raise NotImplementedError
+        """What an operator should know of the generation that is served."""
+        return tuple(self._snapshot.shelves.index.notes)
 
     def search(
         self,
         text: str | None = None,
+        *,
         scans: Sequence[Volume] = (),
         like: str | None = None,
         k: int = 10,
@@ -61,32 +122,71 @@ class SearchEngine:
         page: int = 1,
         expand: bool = True,
     ) -> Answer:
-        """Retrieve cases: QueryError (.code, .hint) for what cannot be asked, CaseMissing for an unknown `like`."""
-        raise NotImplementedError
+        """Retrieve cases for a text, uploaded scans, both, or like a stored case.
+
+        Parameters
+        ----------
+        weight
+            how much the scans count against the text where both are given, 0-1
+        expand
+            False takes the words literally: no spelling, abbreviations, synonyms or absence
+
+        Raises
+        ------
+        QueryError
+            what cannot be asked: `empty_query`, `no_words`, `too_long`, `bad_k`, `bad_page`, `bad_weight`
+        CaseMissing
+            no case with the key `like`
+        EncodingError
+            a scan whose MR sequence is unknown or has no network
+        """
+        began = time.perf_counter()
+        asked_text = text if text is not None and (text.strip() or not (scans or like)) else None
+        question = Question(asked_text, tuple(scans), like, k, page, weight, expand, filters or CaseFilter())
+        _check(question)
+        answer = self._answer(question, self._snapshot)
+        return replace(answer, milliseconds=_milliseconds_since(began))
 
     def score(self, volumes: Sequence[Volume]) -> ScoreReport:
-        raise NotImplementedError
+        """Score one examination's series together; raises QueryError `no_scans` and EncodingError."""
+        began = time.perf_counter()
+        report = score_report(self._encoder, volumes)
+        return replace(report, milliseconds=_milliseconds_since(began))
 
-    def triage(self, operating_point: str | None = None, k: int | None = None) -> Worklist:
-        raise NotImplementedError
+    def triage(self, operating_point: str | None = None, filters: CaseFilter | None = None) -> Worklist:
+        """List the examinations without a report in reading order; raises QueryError `bad_operating_point`."""
+        began = time.perf_counter()
+        worklist = triage.worklist(self._snapshot.shelves, self._encoder, operating_point, filters or CaseFilter())
+        return replace(worklist, milliseconds=_milliseconds_since(began))
 
     def check_report(self, volumes: Sequence[Volume], report: str) -> ReportCheck:
-        raise NotImplementedError
+        """Compare a provisional report with its scan; raises QueryError `empty_report`, `no_scans`."""
+        began = time.perf_counter()
+        check = report_check.check(self._encoder, volumes, report)
+        return replace(check, milliseconds=_milliseconds_since(began))
 
     def case(self, key: str) -> Case:
-        """The examination with its report; raises CaseMissing."""
-        raise NotImplementedError
+        """One examination with its report; raises CaseMissing."""
+        return Case.of(self._store.examination(key))
 
     def facets(self, filters: CaseFilter | None = None) -> dict[str, dict[str, int]]:
         """Exact counts by field of the examinations that pass the filters."""
-        raise NotImplementedError
+        empty = filters is None or filters.empty
+        return self._store.facets(None if filters is None or empty else self._store.matching(filters))
 
     def reload(self) -> bool:
         """Swap to a newer generation if there is one; True if it was swapped. Cheap when there is none."""
-        raise NotImplementedError
+        if Index.current_name(self._data) in (None, self.generation):
+            return False
+        with self._reloading:
+            if Index.current_name(self._data) == self.generation:
+                return False
+            self._snapshot = self._take_snapshot()
+        return True
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._snapshot.shelves.index.close()
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -95,3 +195,90 @@ class SearchEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _take_snapshot(self) -> _Snapshot:
+        index = Index.open(self._data)
+        if index.encoder_id != self._encoder.encoder_id:
+            raise EncoderMismatch(
+                f"Expected vectors of the encoder {self._encoder.encoder_id} in generation {index.name}, "
+                f"got those of {index.encoder_id}: run neurorecall rebuild"
+            )
+        shelves = Shelves(self._store, index)
+        return _Snapshot(shelves, MatchQuality.measure(shelves, self._encoder), frozenset())
+
+    def _answer(self, question: Question, snapshot: _Snapshot) -> Answer:
+        shelves = snapshot.shelves
+        query = None
+        if question.text is not None:
+            query = understand(question.text, snapshot.vocabulary, question.expand)
+        scans = encode_scans(self._encoder, question.scans) if question.scans else None
+        channels = self._channels(question, query, scans, shelves)
+        person = _person(question, scans, shelves)
+        passing = self._store.matching(question.filters)
+        allowed = None if question.filters.empty else passing
+        if person.example is not None:
+            passing = allowed = passing[passing != person.example]
+        first = (question.page - 1) * question.k
+        need = min(max(first + question.k, 10), len(passing))
+        ranking = rank(channels, need, allowed) if need else None
+        if ranking and not np.isin([hit.examination for hit in ranking.ranked], passing).all():
+            # Removed from the store since the generation was built.
+            ranking = rank(channels, need, passing)
+        ranked = ranking.ranked if ranking else ()
+        notices = (*(scans.notices if scans else ()), *person.notices(self._store))
+        if ranking and not ranking.exact:
+            notices += ("Many cases score alike: the order among them is that of the nearest thousands.",)
+        return Answer(
+            query=query.text if query else "",
+            expanded=query.expanded if query else (),
+            hits=hits_of(ranked[first : first + question.k], first, channels, person, shelves),
+            total=len(passing),
+            good_match=snapshot.quality.good(channels, ranked, of_text=query is not None),
+            generation=shelves.index.name,
+            encoder_id=self._encoder.encoder_id,
+            milliseconds=0.0,
+            page=question.page,
+            k=question.k,
+            notices=notices,
+            findings=scans.findings if scans else None,
+        )
+
+    def _channels(
+        self, question: Question, query: Query | None, scans: EncodedScans | None, shelves: Shelves
+    ) -> tuple[Channel, ...]:
+        of_text = text_channels(shelves, self._encoder, query) if query else ()
+        of_scans = scan_channels(shelves, scans.series) if scans else ()
+        if question.like is not None:
+            of_scans += example_channels(shelves, self._store.id_of(question.like))
+        if not of_text or not of_scans:
+            return normalised(of_text or of_scans)
+        weighed = [replace(channel, weight=channel.weight * (1.0 - question.weight)) for channel in of_text]
+        weighed += [replace(channel, weight=channel.weight * question.weight) for channel in normalised(of_scans)]
+        return normalised([channel for channel in weighed if channel.weight > 0.0])
+
+
+def _check(question: Question) -> None:
+    if question.text is None and not question.scans and question.like is None:
+        raise QueryError("empty_query", "The query is empty", "Give a text, a scan or the key of a case.")
+    if not 1 <= question.k <= MOST_HITS_A_PAGE:
+        raise QueryError(
+            "bad_k", f"Expected 1 to {MOST_HITS_A_PAGE} hits a page, got {question.k}", "Choose a smaller or larger k."
+        )
+    if question.page < 1 or question.page * question.k > max(DEEPEST_HIT, question.k):
+        raise QueryError(
+            "bad_page",
+            f"Expected a page within the first {DEEPEST_HIT} hits, got page {question.page} of {question.k} hits each",
+            "Narrow the search with filters.",
+        )
+    if not 0.0 <= question.weight <= 1.0:
+        raise QueryError("bad_weight", f"Expected a weight of 0 to 1, got {question.weight}", "0 is text, 1 is scan.")
+
+
+def _person(question: Question, scans: EncodedScans | None, shelves: Shelves) -> Person:
+    if question.like is not None:
+        return person_of_case(shelves, shelves.store.id_of(question.like))
+    return person_of_scans(shelves, scans.series) if scans else Person()
+
+
+def _milliseconds_since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000.0, 1)

@@ -250,7 +250,7 @@ class _Reader:
                 spelled.append(name[0])
                 if self._content(name):
                     slight = name[0].isdigit() or (normal and name[0] in self.lexicon.normal_company)
-                    forms = ((name[0],), *((twin,) for twin in self.lexicon.twins(name[0])))
+                    forms = _numbers((name, *((twin,) for twin in self.lexicon.twins(name[0]))))
                     groups.append(WordGroup(forms, _ACCOMPANYING if slight else 1.0))
                     self._note_twins(name[0])
             else:
@@ -281,7 +281,19 @@ class _Reader:
 
 def _forms(name: tuple[str, ...], term: Term, narrower: bool) -> tuple[tuple[str, ...], ...]:
     short = tuple(words_of(short) for short in term.short)
-    return tuple(dict.fromkeys((name, *term.names, *short, *(term.narrower if narrower else ()))))
+    return tuple(dict.fromkeys((*_numbers((name, *term.names, *(term.narrower if narrower else ()))), *short)))
+
+
+def _numbers(forms: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """Every form in singular and plural: the word index does not know that "lesions" is more than one "lesion"."""
+    return tuple(dict.fromkeys((*forms, *(other for form in forms if (other := _other_number(form))))))
+
+
+def _other_number(form: tuple[str, ...]) -> tuple[str, ...] | None:
+    last = form[-1]
+    if not last.isalpha() or len(last) < 4 or last.endswith(("ss", "us", "is", "ed", "ing", "ic")):
+        return None
+    return (*form[:-1], last[:-1] if last.endswith("s") else f"{last}s")
 
 
 def _asks_normal(words: tuple[str, ...]) -> bool:

@@ -1,0 +1,148 @@
+"""Answers for people at a command line: tables on a terminal, plain lines where the output goes elsewhere.
+
+JSON is left to the answers themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from encoders.findings import FindingScore
+from search_api import answers
+
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160)))
+
+
+def answer(found: answers.Answer) -> None:
+    for line in found.expanded:
+        typer.echo(f"Understood: {plain(line)}")
+    _notices(found.notices)
+    if not found.good_match:
+        typer.echo("No good match: what follows is merely nearest.")
+    first = (found.page - 1) * found.k + 1
+    shown = f"cases {first} to {first + len(found.hits) - 1}" if found.hits else "no case on this page"
+    typer.echo(f"{found.total} cases pass the filters; {shown}, generation {found.generation}")
+    rows = [
+        (
+            str(hit.rank),
+            f"{hit.score:.3f}",
+            hit.key,
+            _person(hit.examination),
+            hit.examination.diagnosis or "",
+            ", ".join(hit.examination.sequences),
+            ("same person; " if hit.same_participant else "") + _evidence(hit.evidence),
+        )
+        for hit in found.hits
+    ]
+    _table(("rank", "score", "key", "participant", "diagnosis", "sequences", "evidence"), rows)
+    if found.findings:
+        _findings(found.findings)
+    typer.echo(answers.BANNER)
+
+
+def score_report(report: answers.ScoreReport) -> None:
+    _notices(report.notices)
+    _findings(report.findings)
+    typer.echo(answers.BANNER)
+
+
+def worklist(listed: answers.Worklist) -> None:
+    _notices(listed.notices)
+    point = f", threshold {listed.threshold:.3f} ({listed.operating_point})" if listed.threshold is not None else ""
+    typer.echo(f"{listed.total} examinations without a report{point}")
+    rows = [
+        (
+            str(entry.rank),
+            f"{entry.score:.3f}",
+            "flagged for review" if entry.flagged else "",
+            entry.key,
+            _person(entry.examination),
+            ", ".join(f"{reason.title} {reason.score:.2f}" for reason in entry.reasons),
+        )
+        for entry in listed.entries
+    ]
+    _table(("rank", "score", "", "key", "participant", "reasons"), rows)
+    typer.echo(answers.BANNER)
+
+
+def report_check(checked: answers.ReportCheck) -> None:
+    _notices(checked.notices)
+    typer.echo(f"{checked.checked} statements compared with the scan's scores")
+    _table(
+        ("statement", "finding", "score", "threshold", ""),
+        [(s.text, s.title, f"{s.score:.3f}", f"{s.threshold:.3f}", s.message) for s in checked.statements],
+    )
+    _table(
+        ("unmentioned finding", "score", "threshold", ""),
+        [(u.title, f"{u.score:.3f}", f"{u.threshold:.3f}", u.message) for u in checked.unmentioned],
+    )
+    if not checked.statements and not checked.unmentioned:
+        typer.echo("Nothing is flagged for review.")
+    typer.echo(answers.BANNER)
+
+
+def plain(text: str) -> str:
+    """Text without control characters, so that a report cannot steer the terminal."""
+    return text.translate(_CONTROL)
+
+
+def _findings(findings: Sequence[FindingScore]) -> None:
+    rows = [
+        (
+            finding.title,
+            f"{finding.score:.3f}",
+            "" if finding.threshold is None else f"{finding.threshold:.3f}",
+            "flagged for review" if finding.flagged else "",
+            _measured(finding),
+        )
+        for finding in findings
+    ]
+    _table(("finding", "score", "threshold", "", "measured"), rows)
+
+
+def _measured(finding: FindingScore) -> str:
+    if finding.measured is None:
+        return "not measured"
+    measured = finding.measured
+    return f"sensitivity {measured.sensitivity:.2f}, specificity {measured.specificity:.2f}, n {measured.n}"
+
+
+def _notices(notices: Sequence[str]) -> None:
+    for notice in notices:
+        typer.echo(f"Note: {plain(notice)}")
+
+
+def _person(examination: answers.ExaminationSummary) -> str:
+    return " ".join(part for part in (examination.participant, examination.session) if part)
+
+
+def _evidence(evidence: Sequence[answers.Evidence]) -> str:
+    """The two pieces that count most, in a few words each."""
+    parts = []
+    for item in evidence[:2]:
+        what = f'"{item.text}"' if item.text else item.sequence or item.kind
+        parts.append(f"{item.kind} {item.score:.2f} {what}" if what != item.kind else f"{item.kind} {item.score:.2f}")
+    return "; ".join(parts)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not rows:
+        return
+    if not sys.stdout.isatty():
+        typer.echo("\t".join(columns))
+        for row in rows:
+            typer.echo("\t".join(plain(cell) for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    Console().print(table)

@@ -1,0 +1,157 @@
+"""A provisional report against its scan: statements that the scan does not bear out, and findings left unmentioned.
+
+Specificity first: a finding that the report denies or leaves out is brought up only above the threshold of 95 %
+specificity, one that it states only below the threshold of 95 % sensitivity. Sentences and their assertions come from
+the indexer's reading of reports, scores and thresholds from the encoder. Everything here is flagged for review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from encoders.bundle import Encoder
+from encoders.calibration import OperatingPoint
+from encoders.findings import ABNORMAL, FindingScore
+from encoders.volume import Volume
+from indexer.cases import Assertion, Report, Section, Sentence
+from indexer.finding_words import stated_findings
+from indexer.report_text import ReportError, make_report
+from search_api.answers import ReportCheck, Statement, Unmentioned
+from search_api.query import Asks, QueryError, understand
+from search_api.scoring import encode_scans
+
+SPECIFIC = OperatingPoint("specificity", 0.95)
+SENSITIVE = OperatingPoint("sensitivity", 0.95)
+_SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
+# Cosine from which a sentence is taken for one of a finding's own sentences, where no word of it names a finding.
+_SAME_SENTENCE = 0.85
+
+
+def check(encoder: Encoder, volumes: Sequence[Volume], text: str) -> ReportCheck:
+    """Compare a report's statements with the scores of its scan.
+
+    Raises
+    ------
+    QueryError
+        `empty_report`, `bad_report`, `no_scans`, `too_many_scans`
+    EncodingError
+        a series whose MR sequence is unknown or has no network
+    """
+    report = _read(text)
+    scans = encode_scans(encoder, volumes)
+    sequences = [volume.sequence for volume in volumes if volume.sequence is not None]
+    fused = encoder.fuse(np.stack([series.embedding for series in scans.series]), sequences)
+    specific = {score.finding: score for score in encoder.score(fused, SPECIFIC)}
+    sensitive = {score.finding: score for score in encoder.score(fused, SENSITIVE)}
+    named = [(sentence, name) for sentence in report.sentences for name in _findings_of(encoder, sentence)]
+    statements = [
+        statement
+        for sentence, name in named
+        if (statement := _judge(sentence, specific.get(name), sensitive.get(name))) is not None
+    ]
+    mentioned = {name for _, name in named}
+    notices = list(scans.notices)
+    if all(score.threshold is None for score in specific.values()):
+        notices.append("Nothing was measured for this encoder: without thresholds nothing can be flagged.")
+    return ReportCheck(
+        statements=tuple(statements),
+        unmentioned=tuple(_unmentioned(tuple(specific.values()), mentioned)),
+        findings=scans.findings,
+        checked=len({sentence.number for sentence, _ in named}),
+        encoder_id=encoder.encoder_id,
+        milliseconds=0.0,
+        notices=tuple(notices),
+    )
+
+
+def _read(text: str) -> Report:
+    try:
+        report = make_report({}, text)
+    except ReportError as error:
+        raise QueryError("bad_report", str(error), "Give the report as plain text.") from error
+    if report is None:
+        raise QueryError("empty_report", "The report is empty", "Give the report's text.")
+    return report
+
+
+def _findings_of(encoder: Encoder, sentence: Sentence) -> tuple[str, ...]:
+    """The findings that a sentence is about, by its words, else by likeness to the findings' own sentences."""
+    if sentence.section not in _SECTIONS:
+        return ()
+    if _says_normal(sentence):
+        return (ABNORMAL,)
+    stated = replace(sentence, assertion=Assertion.PRESENT)
+    by_words = tuple(name for name in stated_findings(Report("", (), (stated,))) if name != ABNORMAL)
+    return by_words or _by_likeness(encoder, sentence.text)
+
+
+def _by_likeness(encoder: Encoder, text: str) -> tuple[str, ...]:
+    """The finding one of whose stating sentences is nearly this one."""
+    vector = encoder.encode_texts([text])[0]
+    likeness = {
+        finding.name: float((encoder.encode_texts(finding.present) @ vector).max())
+        for finding in encoder.findings
+        if finding.name != ABNORMAL
+    }
+    best = max(likeness, key=lambda name: likeness[name], default=None)
+    return (best,) if best is not None and likeness[best] >= _SAME_SENTENCE else ()
+
+
+def _says_normal(sentence: Sentence) -> bool:
+    """Whether the sentence calls the whole examination normal, as "Normal study" does."""
+    try:
+        query = understand(sentence.text[:2_000])
+    except QueryError:
+        return False
+    return [concept.asks for concept in query.concepts] == [Asks.NORMAL] and (
+        "asks for a normal examination" in query.expanded
+    )
+
+
+def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: FindingScore | None) -> Statement | None:
+    """The statement as one to look at again, or None where the scan does not speak against it."""
+    if specific is None or sensitive is None or specific.threshold is None or sensitive.threshold is None:
+        return None
+    denied = sentence.assertion is Assertion.ABSENT or _says_normal(sentence)
+    if denied and specific.score >= specific.threshold:
+        score, message = (
+            specific,
+            f"The report denies it; the scan's score for {specific.title} is above the threshold.",
+        )
+    elif not denied and sentence.assertion is Assertion.PRESENT and sensitive.score < sensitive.threshold:
+        score, message = (
+            sensitive,
+            f"The report states it; the scan's score for {sensitive.title} is below the threshold.",
+        )
+    else:
+        return None
+    return Statement(
+        text=sentence.text,
+        section=str(sentence.section),
+        assertion=str(sentence.assertion),
+        finding=score.finding,
+        title=score.title,
+        score=round(score.score, 4),
+        threshold=round(float(score.threshold or 0.0), 4),
+        message=f"Flagged for review. {message}",
+    )
+
+
+def _unmentioned(findings: Sequence[FindingScore], mentioned: set[str]) -> list[Unmentioned]:
+    return [
+        Unmentioned(
+            finding=finding.finding,
+            title=finding.title,
+            score=round(finding.score, 4),
+            threshold=round(finding.threshold, 4),
+            message=f"Flagged for review. The report says nothing of {finding.title}.",
+        )
+        for finding in findings
+        if finding.threshold is not None
+        and finding.score >= finding.threshold
+        and finding.finding not in mentioned
+        and finding.finding != ABNORMAL
+    ]

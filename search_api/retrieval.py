@@ -1,0 +1,171 @@
+"""Evidence for a question: the channels in which a text, an uploaded scan or a stored example is looked up.
+
+What a score means, always 0-1 and higher is nearer:
+- sentence, report: cosine of the query's text and the nearest report sentence of the asked assertion, or the report;
+- words: the share of the query's words that stand in one sentence of the asked assertion, or (times 0.9) in the report;
+- image: cosine of a stored series and the query: the text, or an uploaded series of the same MR sequence.
+A negative cosine is 0. For a text the weights below say how much each counts; for several findings or uploaded series
+each counts the same. How they become one ranking is left to fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.bundle import Encoder
+from encoders.sequences import MRSequence
+from indexer.case_store import CaseStore
+from indexer.cases import WordMatch
+from indexer.generations import Index, Kind
+from search_api.fusion import Channel, Found, Listing, LookUp, best_of, lister
+from search_api.query import Asks, Concept, Query
+
+WEIGHTS = {"sentence": 0.40, "words": 0.35, "report": 0.10, "image": 0.15}
+# Without any report there are no sentences: the scans answer, and words where the source gave a diagnosis.
+WEIGHTS_WITHOUT_REPORTS = {"words": 0.4, "image": 0.6}
+# Of an example's own evidence: its series against its report.
+_EXAMPLE_REPORT = 0.3
+_WHOLE_REPORT = 0.9
+# A passage has more words than a full-text question should: the first ones stand for it.
+_MOST_FORMS = 64
+
+ASSERTIONS: dict[Asks, frozenset[str] | None] = {
+    Asks.PRESENT: frozenset({"present", "uncertain"}),
+    Asks.ABSENT: frozenset({"absent"}),
+    Asks.NORMAL: frozenset({"present", "absent"}),
+    Asks.ANY: None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """One series to look up: its embedding (D,) unit length, and its MR sequence where it is known."""
+
+    embedding: NDArray[np.float32]
+    sequence: MRSequence | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelves:
+    """What is looked into: one generation and the store that it was made from."""
+
+    store: CaseStore
+    index: Index
+
+    def sequence_for(self, series: SeriesQuery) -> MRSequence | None:
+        """The MR sequence among whose stored series to look; None, all of them, where it has no stored series."""
+        if series.sequence is None or self.index.counts.get(Kind.SERIES, 0) == 0:
+            return None
+        nearest = self.index.search(Kind.SERIES, series.embedding[None, :], 1, sequence=series.sequence)
+        return series.sequence if nearest[0] else None
+
+
+def text_channels(shelves: Shelves, encoder: Encoder, query: Query) -> tuple[Channel, ...]:
+    """The channels of a text; their weights sum to one."""
+    reported = shelves.index.counts.get(Kind.SENTENCE, 0) > 0
+    weights = WEIGHTS if reported else WEIGHTS_WITHOUT_REPORTS
+    share = 1.0 / len(query.concepts)
+    channels: list[Channel] = []
+    for concept in query.concepts:
+        vector = concept_vector(encoder, concept)
+        if reported:
+            look_up = vectors_near(shelves.index, Kind.SENTENCE, vector, assertions=ASSERTIONS[concept.asks])
+            channels.append(Channel("sentence", share * weights["sentence"], look_up))
+            channels.append(
+                Channel("report", share * weights["report"], vectors_near(shelves.index, Kind.REPORT, vector))
+            )
+        channels.append(Channel("words", share * weights["words"], words_like(shelves.store, concept)))
+        channels.append(Channel("image", share * weights["image"], vectors_near(shelves.index, Kind.SERIES, vector)))
+    return tuple(channels)
+
+
+def scan_channels(shelves: Shelves, series: Sequence[SeriesQuery], weight: float = 1.0) -> tuple[Channel, ...]:
+    """One channel an uploaded series, among stored series of its MR sequence, or among all where there are none."""
+    return tuple(
+        Channel(
+            "image",
+            weight / len(series),
+            vectors_near(shelves.index, Kind.SERIES, item.embedding, sequence=shelves.sequence_for(item)),
+        )
+        for item in series
+    )
+
+
+def example_channels(shelves: Shelves, examination: int) -> tuple[Channel, ...]:
+    """The channels of a stored case: its own series and its report, as they were indexed."""
+    keys, embeddings = shelves.index.vectors(Kind.SERIES, examination)
+    known = shelves.store.series(keys.tolist())
+    series = [
+        SeriesQuery(embedding, known[key].sequence if key in known else None)
+        for key, embedding in zip(keys.tolist(), embeddings, strict=True)
+    ]
+    _, reports = shelves.index.vectors(Kind.REPORT, examination)
+    share = (_EXAMPLE_REPORT if series else 1.0) if len(reports) else 0.0
+    channels = scan_channels(shelves, series, 1.0 - share) if series else ()
+    if len(reports):
+        channels += (Channel("report", share, vectors_near(shelves.index, Kind.REPORT, reports[0])),)
+    return channels
+
+
+def concept_vector(encoder: Encoder, concept: Concept) -> NDArray[np.float32]:
+    """(D,) unit length: the mean of a concept's spellings."""
+    vector: NDArray[np.float32] = encoder.encode_texts(concept.texts).mean(axis=0)
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def vectors_near(
+    index: Index,
+    kind: Kind,
+    vector: NDArray[np.float32],
+    *,
+    sequence: MRSequence | None = None,
+    assertions: frozenset[str] | None = None,
+) -> LookUp:
+    """Look up a vector (D,) among the vectors of one kind."""
+    queries = np.ascontiguousarray(vector, dtype=np.float32)[None, :]
+
+    def items(depth: int, examinations: NDArray[np.int64] | None) -> list[tuple[int, Found]]:
+        if index.counts.get(kind, 0) == 0:
+            return []
+        neighbours = index.search(
+            kind, queries, depth, examinations=examinations, sequence=sequence, assertions=assertions
+        )[0]
+        return [
+            (neighbour.examination, Found(min(max(float(neighbour.score), 0.0), 1.0), neighbour.key))
+            for neighbour in neighbours
+        ]
+
+    return lister(items)
+
+
+def words_like(store: CaseStore, concept: Concept) -> LookUp:
+    """Look up a concept's words in report sentences of the asked assertion, and in whole reports."""
+    forms = {" ".join(form): None for group in concept.groups for form in group.forms}
+    asked = tuple(forms)[:_MOST_FORMS]
+
+    def look_up(depth: int, examinations: NDArray[np.int64] | None) -> Listing:
+        matches = store.search_words(asked, depth, examinations, ASSERTIONS[concept.asks])
+        found = [(match.examination_id, _found(concept, match)) for match in matches]
+        # Sentences and whole reports are two lists of at most `depth`; what a cut list leaves out matches no better.
+        whole = sum(match.sentence_id is None for match in matches)
+        cut = max(whole, len(matches) - whole) >= depth
+        return Listing(best_of(found), min(item.score for _, item in found) if cut else 0.0)
+
+    return look_up
+
+
+def _found(concept: Concept, match: WordMatch) -> Found:
+    share = 1.0 if match.sentence_id is not None else _WHOLE_REPORT
+    return Found(share * coverage(concept, match.words), match.sentence_id, match.words)
+
+
+def coverage(concept: Concept, words: Iterable[str]) -> float:
+    """The share, by weight, of a concept's word groups of which a form is among the words."""
+    standing = {word.casefold() for word in words}
+    total = sum(group.weight for group in concept.groups)
+    matched = sum(group.weight for group in concept.groups if any(" ".join(form) in standing for form in group.forms))
+    return matched / total if total else 0.0

@@ -1,0 +1,90 @@
+"""Files named at the command line, read into volumes and texts; what cannot be used is said file by file.
+
+Uploads over HTTP come another way and have their own limits: see uploads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from encoders.sequences import MRSequence, recognise_sequence
+from encoders.volume import Volume, VolumeError, read_volume
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A file that was refused."""
+
+    item: str
+    code: str
+    message: str
+    hint: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        return {"item": self.item, "code": self.code, "message": self.message, "hint": self.hint}
+
+
+class FileRefused(ValueError):
+    """No file could be used; stands for the first."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+def read_scans(files: Sequence[Path], sequences: Sequence[MRSequence]) -> tuple[list[Volume], list[RefusedFile]]:
+    """The volumes of the files whose MR sequence is one of these, and the files that were refused.
+
+    Raises
+    ------
+    FileRefused
+        no file could be used
+    """
+    volumes: list[Volume] = []
+    refused: list[RefusedFile] = []
+    for path in files:
+        try:
+            volume = read_scan(path)
+        except VolumeError as error:
+            refused.append(RefusedFile(path.name, error.code, str(error), error.hint))
+            continue
+        if volume.sequence in sequences:
+            volumes.append(volume)
+        else:
+            refused.append(_unscorable(path.name, volume, sequences))
+    if not volumes:
+        first = refused[0] if refused else RefusedFile("", "no_scans", "No scan was given", "Give a NIfTI file.")
+        raise FileRefused(first.code, first.message, first.hint)
+    return volumes, refused
+
+
+def read_scan(path: Path) -> Volume:
+    """Read one series; its MR sequence from its name, else from the JSON sidecar beside it. Raises VolumeError."""
+    volume = read_volume(path)
+    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    if volume.sequence is not None or not sidecar.is_file():
+        return volume
+    try:
+        fields = json.loads(sidecar.read_text("utf-8"))
+    except ValueError:
+        return volume
+    return replace(volume, sequence=recognise_sequence(path.name, fields if isinstance(fields, dict) else None))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of any encoding that holds UTF-8; raises FileRefused."""
+    try:
+        return path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise FileRefused("no_file", f"{path.name} cannot be read", "Give a text file.") from error
+
+
+def _unscorable(name: str, volume: Volume, sequences: Sequence[MRSequence]) -> RefusedFile:
+    hint = f"Name the file after its MR sequence, one of: {', '.join(str(sequence) for sequence in sequences)}."
+    if volume.sequence is None:
+        return RefusedFile(name, "unknown_sequence", f"{name}: its MR sequence is not known", hint)
+    return RefusedFile(name, "no_network", f"{name}: no network was trained for {volume.sequence}", hint)

@@ -1,0 +1,99 @@
+"""Examinations without a report in reading order, by their "abnormal" score, with the findings that are the reason.
+
+Scores, thresholds and what was measured for them belong to the encoder. The order is a suggestion for research, not a
+triage of patients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from encoders.bundle import Encoder
+from encoders.calibration import CalibrationError, OperatingPoint, parse_operating_point
+from encoders.findings import FindingScore
+from indexer.cases import CaseFilter
+from indexer.generations import Kind
+from search_api.answers import ExaminationSummary, TriageEntry, Worklist
+from search_api.query import QueryError
+from search_api.retrieval import Shelves
+
+_MOST_REASONS = 5
+
+
+def worklist(shelves: Shelves, encoder: Encoder, operating_point: str | None, filters: CaseFilter) -> Worklist:
+    """Score every unreported examination by its stored vectors; highest first, ties in order of ingest."""
+    point = read_operating_point(operating_point)
+    ids = [int(examination) for examination in shelves.store.matching(replace(filters, reported=False))]
+    scored: list[tuple[int, tuple[FindingScore, ...]]] = []
+    for examination in ids:
+        findings = stored_findings(shelves, encoder, examination, point)
+        if findings:
+            scored.append((examination, findings))
+    scored.sort(key=lambda item: (-item[1][0].score, item[0]))
+    examinations = shelves.store.examinations([examination for examination, _ in scored])
+    known = [(examinations[examination], findings) for examination, findings in scored if examination in examinations]
+    entries = tuple(
+        TriageEntry(
+            rank=rank,
+            key=examination.key,
+            score=round(findings[0].score, 4),
+            flagged=findings[0].flagged,
+            examination=ExaminationSummary.of(examination),
+            reasons=_reasons(findings),
+        )
+        for rank, (examination, findings) in enumerate(known, start=1)
+    )
+    first = known[0][1][0] if known else None
+    notices = []
+    if len(entries) < len(ids):
+        notices.append(f"{len(ids) - len(entries)} examinations without a report are not indexed yet.")
+    if first is not None and first.threshold is None:
+        notices.append("Nothing was measured for this encoder: there is no threshold and nothing is flagged.")
+    return Worklist(
+        operating_point=(first.operating_point if first else None) or (str(point) if point else None),
+        threshold=first.threshold if first else None,
+        entries=entries,
+        total=len(ids),
+        generation=shelves.index.name,
+        encoder_id=encoder.encoder_id,
+        milliseconds=0.0,
+        notices=tuple(notices),
+    )
+
+
+def read_operating_point(text: str | None) -> OperatingPoint | None:
+    """None where none is asked for: then each finding keeps its own.
+
+    Raises
+    ------
+    QueryError
+        `bad_operating_point`
+    """
+    if text is None or not text.strip():
+        return None
+    try:
+        return parse_operating_point(text)
+    except CalibrationError as error:
+        raise QueryError("bad_operating_point", str(error), "Write sensitivity=0.95 or specificity=0.9.") from error
+
+
+def stored_findings(
+    shelves: Shelves, encoder: Encoder, examination: int, point: OperatingPoint | None
+) -> tuple[FindingScore, ...]:
+    """The findings of a stored examination by its series' vectors; none where it has no vector yet."""
+    if shelves.index.counts.get(Kind.SERIES, 0) == 0:
+        return ()
+    keys, embeddings = shelves.index.vectors(Kind.SERIES, examination)
+    known = shelves.store.series(keys.tolist())
+    rows = [row for row, key in enumerate(keys.tolist()) if key in known and known[key].sequence is not None]
+    if not rows:
+        return ()
+    sequences = [sequence for row in rows if (sequence := known[int(keys[row])].sequence) is not None]
+    return encoder.score(encoder.fuse(embeddings[rows], sequences), point)
+
+
+def _reasons(findings: tuple[FindingScore, ...]) -> tuple[FindingScore, ...]:
+    """The flagged findings, or where nothing is flagged the highest; "abnormal" itself is no reason."""
+    named = sorted(findings[1:], key=lambda finding: (not finding.flagged, -finding.score))
+    flagged = tuple(finding for finding in named if finding.flagged)[:_MOST_REASONS]
+    return flagged or tuple(named[:1])
