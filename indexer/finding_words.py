@@ -19,7 +19,8 @@ _STEMS: tuple[tuple[str, str], ...] = (
     ("infarct", r"infarct|ischa?emic stroke|stroke|cerebrovascular accident"),
     (
         "white_matter_lesions",
-        r"white matter (?:\w+ ){0,2}(?:lesion|hyperintensit|disease|change|signal)|demyelinat|multiple sclerosis|plaques?\b",
+        r"white matter (?:\w+ ){0,2}(?:lesion|hyperintensit|disease|change|signal)|demyelinat|multiple sclerosis"
+        r"|plaques?\b",
     ),
     ("small_vessel_disease", r"small vessel|microangiopath|leukoaraiosis|leucoaraiosis|lacun"),
     ("glioma", r"glioma|glioblastoma|astrocytoma|oligodendroglioma|gbm\b|intra ?axial (?:tumou?r|mass|neoplasm)"),

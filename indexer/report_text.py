@@ -35,56 +35,12 @@ _HEADER = re.compile(
     rf"(?:{_NAMES.replace('?P<', '?P<inline_')}):",
     re.IGNORECASE,
 )
-_ABBREVIATIONS = frozenset(
-    [
-        "dr",
-        "mr",
-        "mrs",
-        "ms",
-        "prof",
-        "st",
-        "e.g",
-        "i.e",
-        "eg",
-        "ie",
-        "cf",
-        "vs",
-        "approx",
-        "ca",
-        "fig",
-        "figs",
-        "no",
-        "nos",
-        "max",
-        "min",
-        "incl",
-        "resp",
-        "dept",
-        "hosp",
-        "etc",
-        "dist",
-        "ant",
-        "post",
-        "inf",
-        "sup",
-        "lat",
-        "med",
-        "bilat",
-        "dx",
-        "hx",
-        "pt",
-        "yr",
-        "yrs",
-        "mo",
-        "wk",
-        "sq",
-        "vol",
-        "ser",
-        "im",
-    ]
+_ABBREVIATION = re.compile(
+    r"dr|mrs?|ms|prof|st|e\.g|i\.e|eg|ie|cf|vs|approx|ca|figs?|nos?|max|min|incl|resp|dept|hosp|etc|dist|ant|post|inf"
+    r"|sup|lat|med|bilat|dx|hx|pt|yrs?|mo|wk|sq|vol|ser|im"
 )
 # These end a sentence as often as not: only a lower-case word after them keeps it open.
-_SOMETIMES = frozenset(["etc", "no", "post", "inf", "lat", "med", "pt", "ant", "sup", "im", "mo"])
+_SOMETIMES = re.compile(r"etc|no|post|inf|lat|med|pt|ant|sup|im|mo")
 _BREAK = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 _BULLET = re.compile(r"^\s*(?:[-*•·▪–]|\(?\d{1,2}[.)](?=\s))\s*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
@@ -118,10 +74,10 @@ def make_report(parts: Mapping[Section, str], text: str = "", provenance: str = 
 
 
 def clean(text: str) -> str:
-    """Text without markup, control and direction characters, in composed form, with plain line ends.
+    r"""Text without markup, control and direction characters, in composed form, with plain line ends.
 
-    >>> clean("No\\x00 mass.\\r\\n<b>Normal</b>")
-    'No mass.\\nNormal'
+    >>> clean("No\x00 mass.\r\n<b>Normal</b>")
+    'No mass.\nNormal'
     """
     if len(text) > LONGEST_REPORT:
         raise ReportError(
@@ -136,9 +92,9 @@ def clean(text: str) -> str:
 
 
 def split_sections(text: str) -> Iterable[tuple[Section, str]]:
-    """The sections of a text by its headers; what stands before the first is `body`.
+    r"""The sections of a text by its headers; what stands before the first is `body`.
 
-    >>> [(str(section), words) for section, words in split_sections("Findings: No mass.\\nImpression: Normal.")]
+    >>> [(str(section), words) for section, words in split_sections("Findings: No mass.\nImpression: Normal.")]
     [('findings', 'No mass.'), ('impression', 'Normal.')]
     """
     section, begin = Section.BODY, 0
@@ -181,9 +137,9 @@ def _ends_sentence(before: str, gap: str, after: str) -> bool:
     stem = last.rstrip(".")
     if re.fullmatch(r"\(?\d{1,2}", stem) and len(words) == 1:
         return False  # "1. Mass." is a list item
-    if stem in _SOMETIMES:
+    if _SOMETIMES.fullmatch(stem):
         return not (after[:1].islower() or (stem == "no" and after[:1].isdigit()))
-    return stem not in _ABBREVIATIONS and not (len(stem) == 1 and stem.isalpha() and after[:1].isupper())
+    return not _ABBREVIATION.fullmatch(stem) and not (len(stem) == 1 and stem.isalpha() and after[:1].isupper())
 
 
 def _bounded(sentence: str) -> Iterable[str]:
@@ -212,7 +168,7 @@ class _Text(HTMLParser):
         self.pieces: list[str] = []
         self._skipped = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         self._skipped += tag in ("script", "style")
         self.pieces.append("\n" if tag in ("p", "br", "div", "tr", "li", "h1", "h2", "h3") else "")
 

@@ -1,0 +1,222 @@
+"""The database's tables, as migrations, and how a connection to it is opened.
+
+Row ids are never used twice (AUTOINCREMENT): vectors keep them, and a removed case's id must not come to mean another
+case. Readers cannot write (`query_only`). SQLite's WAL-reset fault (fixed in 3.51.3) needs two connections that
+checkpoint; so no connection does by itself, and only the holder of the writer's lock calls `checkpoint`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+FILE = "cases.sqlite"
+BUSY_SECONDS = 5.0
+CACHE_KIB = 65_536  # pages that one connection keeps
+
+_TABLES = """
+CREATE TABLE source (name TEXT PRIMARY KEY, kind TEXT NOT NULL, location TEXT NOT NULL);
+CREATE TABLE examination (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, source TEXT NOT NULL, participant TEXT NOT NULL,
+    session TEXT, age REAL, sex TEXT, date TEXT, diagnosis TEXT, notes TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE INDEX examination_source ON examination (source, participant);
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    examination_id INTEGER NOT NULL REFERENCES examination (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL, sequence TEXT, name TEXT NOT NULL, shape TEXT NOT NULL, spacing TEXT NOT NULL,
+    notes TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL,
+    partial INTEGER NOT NULL DEFAULT 0, remarks TEXT NOT NULL DEFAULT '[]');
+CREATE INDEX series_examination ON series (examination_id, number);
+CREATE TABLE report (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    examination_id INTEGER NOT NULL UNIQUE REFERENCES examination (id) ON DELETE CASCADE,
+    text TEXT NOT NULL, sections TEXT NOT NULL, provenance TEXT NOT NULL, essence TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE sentence (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    examination_id INTEGER NOT NULL REFERENCES examination (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL, text TEXT NOT NULL, section TEXT NOT NULL, assertion TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE INDEX sentence_examination ON sentence (examination_id, number);
+CREATE TABLE stated (
+    examination_id INTEGER NOT NULL REFERENCES examination (id) ON DELETE CASCADE, finding TEXT NOT NULL,
+    PRIMARY KEY (examination_id, finding)) WITHOUT ROWID;
+CREATE TABLE scored (
+    examination_id INTEGER NOT NULL REFERENCES examination (id) ON DELETE CASCADE, finding TEXT NOT NULL,
+    score REAL NOT NULL, flagged INTEGER NOT NULL, PRIMARY KEY (examination_id, finding)) WITHOUT ROWID;
+CREATE TABLE embedding (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, item_id INTEGER NOT NULL,
+    examination_id INTEGER NOT NULL REFERENCES examination (id) ON DELETE CASCADE,
+    encoder_id TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL, UNIQUE (kind, item_id));
+CREATE INDEX embedding_examination ON embedding (examination_id);
+CREATE TABLE thumbnail (
+    series_id INTEGER PRIMARY KEY REFERENCES series (id) ON DELETE CASCADE, digest TEXT NOT NULL, png BLOB NOT NULL);
+CREATE TABLE refused (
+    stage TEXT NOT NULL, source TEXT NOT NULL, item TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
+    series_id INTEGER REFERENCES series (id) ON DELETE CASCADE, digest TEXT NOT NULL DEFAULT '',
+    encoder_id TEXT NOT NULL DEFAULT '', PRIMARY KEY (stage, source, item));
+CREATE TABLE collection (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, title TEXT NOT NULL, created TEXT NOT NULL);
+CREATE TABLE collection_entry (
+    collection_id INTEGER NOT NULL REFERENCES collection (id) ON DELETE CASCADE,
+    examination_id INTEGER NOT NULL REFERENCES examination (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (collection_id, examination_id)) WITHOUT ROWID;
+CREATE TRIGGER series_gone AFTER DELETE ON series
+    BEGIN DELETE FROM embedding WHERE kind = 'series' AND item_id = old.id; END;
+CREATE TRIGGER sentence_gone AFTER DELETE ON sentence BEGIN
+    DELETE FROM embedding WHERE kind = 'sentence' AND item_id = old.id;
+    DELETE FROM sentence_words WHERE rowid = old.id; END;
+CREATE TRIGGER report_gone AFTER DELETE ON report BEGIN
+    DELETE FROM embedding WHERE kind = 'report' AND item_id = old.id;
+    DELETE FROM report_words WHERE rowid = old.examination_id; END;
+"""
+# One column an assertion, so that a search for what is present never reads what is denied.
+_WORDS = """
+CREATE VIRTUAL TABLE sentence_words USING fts5 (present, absent, uncertain, historical, hypothetical,
+    tokenize = 'unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE report_words USING fts5 (present, absent, uncertain, historical, hypothetical, diagnosis,
+    tokenize = 'unicode61 remove_diacritics 2');
+"""
+
+
+class StoreError(ValueError):
+    """A case store that cannot be opened; `code` is store_missing, newer_schema, older_schema or store_damaged."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+def _first(database: Database) -> None:
+    for statement in _statements(_WORDS + _TABLES):
+        database.execute(statement)
+
+
+# Numbered by place: the n-th brings the schema from n-1 to n.
+MIGRATIONS = (_first,)
+SCHEMA = len(MIGRATIONS)
+
+
+def open_database(data: Path, *, read_only: bool) -> Database:
+    """A connection that may be used from any thread, by one at a time; brings an older schema up to date.
+
+    Raises
+    ------
+    StoreError
+        when there is none to read, when it is damaged, or of a schema that this release does not know
+    """
+    path = data / FILE
+    if read_only and not path.is_file():
+        raise StoreError("store_missing", "There is no case store here yet.", "Run `neurorecall ingest` first.")
+    try:
+        return _connect(path, read_only)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "unable to open" not in str(error):
+            raise
+        raise StoreError(
+            "store_damaged", f"The case store cannot be read: {error}.", "Restore cases.sqlite from a backup."
+        ) from error
+
+
+def checkpoint(database: Database) -> None:
+    """Move the write-ahead log into the database; for the holder of the writer's lock alone."""
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def back_up(data: Path, target: Path) -> None:
+    """A consistent copy of the database while others read or write."""
+    with (
+        closing(sqlite3.connect(f"{(data / FILE).resolve().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+
+
+def _connect(path: Path, read_only: bool) -> Database:
+    from sqlite_utils import Database
+
+    mode = "ro" if read_only else "rwc"
+    try:
+        connection = _raw(path, f"mode={mode}")
+    except sqlite3.OperationalError:
+        if not read_only:
+            raise
+        # A folder that nobody may write in has no room for the log's index; then nobody changes the file either.
+        connection = _raw(path, "mode=ro&immutable=1")
+    try:
+        database = Database(connection, recursive_triggers=False, execute_plugins=False)
+        _check_schema(database, path, read_only)
+        if read_only:
+            database.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return database
+
+
+def _raw(path: Path, options: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        if "ro" not in options:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_schema(database: Database, path: Path, read_only: bool) -> None:
+    found = schema_of(database)
+    if found > SCHEMA:
+        raise StoreError(
+            "newer_schema",
+            f"Expected a case store of schema {SCHEMA} or older, found {found}.",
+            "Upgrade NeuroRecall, or open another data directory.",
+        )
+    if found == SCHEMA:
+        return
+    if read_only:
+        raise StoreError(
+            "older_schema", f"Expected a case store of schema {SCHEMA}, found {found}.", "Run `neurorecall rebuild`."
+        )
+    if found:
+        back_up(path.parent, path.with_suffix(f".schema{found}.bak"))
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in MIGRATIONS[schema_of(database) :]:
+            migration(database)
+        database.execute(f"PRAGMA user_version = {SCHEMA}")
+        database.execute("COMMIT")
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+
+
+def schema_of(database: Database) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> list[str]:
+    found, begun = [], ""
+    for line in script.strip().splitlines():
+        begun += line + "\n"
+        if sqlite3.complete_statement(begun):
+            found.append(begun)
+            begun = ""
+    return found
