@@ -14,6 +14,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.cases import Sentence
+
+Evident = Literal["sentence", "report", "words", "image"]
 # Candidates first taken from each channel, and the most that are taken (reached only by many near-equal cases).
 SHALLOW, DEEPEST = 1_000, 8_000
 # Scores that differ by less than the rounding of float32 sums are equal, so that ties are broken the same way always.
@@ -22,11 +25,15 @@ DECIMALS = 6
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The best item of an examination in one channel: its score 0-1 and its row id; words where words were found."""
+    """The best item of an examination in one channel, score 0-1.
+
+    `key` is the row id of its series, report or sentence; where words were found, these and the sentence as well.
+    """
 
     score: float
     key: int | None = None
     words: tuple[str, ...] = ()
+    sentence: Sentence | None = None
 
 
 NOTHING = Found(0.0)
@@ -48,7 +55,7 @@ class LookUp(Protocol):
 class Channel:
     """One kind of evidence for one concept or one uploaded series; the weights of all channels sum to one."""
 
-    kind: Literal["sentence", "report", "words", "image"]
+    kind: Evident
     weight: float
     look_up: LookUp
 

@@ -103,7 +103,9 @@ class _Texts:
             series = self.series.get(found.key) if found.key is not None else None
             sequence = str(series.sequence) if series and series.sequence is not None else None
             return Evidence("image", score, sequence=sequence, series=series.number if series else None)
-        sentence = self.sentences.get(found.key) if found.key is not None and channel.kind != "report" else None
+        sentence = found.sentence
+        if sentence is None and found.key is not None and channel.kind != "report":
+            sentence = self.sentences.get(found.key)
         return Evidence(
             channel.kind,
             score,

@@ -19,19 +19,22 @@ from numpy.typing import NDArray
 from encoders.bundle import Encoder
 from encoders.sequences import MRSequence
 from indexer.case_store import CaseStore
-from indexer.cases import WordMatch
+from indexer.case_words import tokens_of
+from indexer.cases import Assertion, Examination, WordMatch
 from indexer.generations import Index, Kind
-from search_api.fusion import Channel, Found, Listing, LookUp, best_of, lister
+from search_api.fusion import Channel, Evident, Found, Listing, LookUp, best_of, lister
 from search_api.query import Asks, Concept, Query
 
-WEIGHTS = {"sentence": 0.40, "words": 0.35, "report": 0.10, "image": 0.15}
-# Without any report there are no sentences: the scans answer, and words where the source gave a diagnosis.
-WEIGHTS_WITHOUT_REPORTS = {"words": 0.4, "image": 0.6}
+WEIGHTS: dict[Evident, float] = {"sentence": 0.40, "words": 0.35, "report": 0.10, "image": 0.15}
+# Without any report there are no words either: the scans alone answer.
+WEIGHTS_WITHOUT_REPORTS: dict[Evident, float] = {"image": 1.0}
 # Of an example's own evidence: its series against its report.
 _EXAMPLE_REPORT = 0.3
 _WHOLE_REPORT = 0.9
 # A passage has more words than a full-text question should: the first ones stand for it.
 _MOST_FORMS = 64
+# So many examinations are read one by one sooner than the full-text index is searched among them.
+_FEW = 256
 
 ASSERTIONS: dict[Asks, frozenset[str] | None] = {
     Asks.PRESENT: frozenset({"present", "uncertain"}),
@@ -72,14 +75,14 @@ def text_channels(shelves: Shelves, encoder: Encoder, query: Query) -> tuple[Cha
     channels: list[Channel] = []
     for concept in query.concepts:
         vector = concept_vector(encoder, concept)
-        if reported:
-            look_up = vectors_near(shelves.index, Kind.SENTENCE, vector, assertions=ASSERTIONS[concept.asks])
-            channels.append(Channel("sentence", share * weights["sentence"], look_up))
-            channels.append(
-                Channel("report", share * weights["report"], vectors_near(shelves.index, Kind.REPORT, vector))
-            )
-        channels.append(Channel("words", share * weights["words"], words_like(shelves.store, concept)))
-        channels.append(Channel("image", share * weights["image"], vectors_near(shelves.index, Kind.SERIES, vector)))
+        asserted = ASSERTIONS[concept.asks]
+        look_ups: dict[Evident, LookUp] = {
+            "sentence": vectors_near(shelves.index, Kind.SENTENCE, vector, assertions=asserted),
+            "words": words_like(shelves.store, concept),
+            "report": vectors_near(shelves.index, Kind.REPORT, vector),
+            "image": vectors_near(shelves.index, Kind.SERIES, vector),
+        }
+        channels += [Channel(kind, share * weight, look_ups[kind]) for kind, weight in weights.items()]
     return tuple(channels)
 
 
@@ -146,16 +149,45 @@ def words_like(store: CaseStore, concept: Concept) -> LookUp:
     """Look up a concept's words in report sentences of the asked assertion, and in whole reports."""
     forms = {" ".join(form): None for group in concept.groups for form in group.forms}
     asked = tuple(forms)[:_MOST_FORMS]
+    assertions = ASSERTIONS[concept.asks]
 
     def look_up(depth: int, examinations: NDArray[np.int64] | None) -> Listing:
-        matches = store.search_words(asked, depth, examinations, ASSERTIONS[concept.asks])
+        if examinations is not None and len(examinations) <= _FEW:
+            read = store.examinations(examinations.tolist())
+            return Listing({row: found for row, one in read.items() if (found := words_in(one, concept))}, 0.0)
+        matches = store.search_words(asked, depth, examinations, assertions)
         found = [(match.examination_id, _found(concept, match)) for match in matches]
+        # Of sentences that say equally much the first counts, whatever order they were found in.
+        found.sort(key=lambda item: (-item[1].score, item[1].key or 0))
         # Sentences and whole reports are two lists of at most `depth`; what a cut list leaves out matches no better.
         whole = sum(match.sentence_id is None for match in matches)
         cut = max(whole, len(matches) - whole) >= depth
-        return Listing(best_of(found), min(item.score for _, item in found) if cut else 0.0)
+        return Listing(best_of(found), found[-1][1].score if cut else 0.0)
 
     return look_up
+
+
+def words_in(examination: Examination, concept: Concept) -> Found | None:
+    """What `words_like` finds, read from an examination's own report: exact, and quick where there are few."""
+    assertions = ASSERTIONS[concept.asks]
+    report = examination.report
+    if report is None:
+        return None
+    asked = [one for one in report.sentences if assertions is None or one.assertion in assertions]
+    found = [Found(coverage(concept, said), None, said, one) for one in asked if (said := _said(concept, one.text))]
+    texts = [one.text for one in asked]
+    if examination.diagnosis and (assertions is None or Assertion.PRESENT in assertions):
+        texts.append(examination.diagnosis)
+    if said := _said(concept, "\n".join(texts)):
+        found.append(Found(_WHOLE_REPORT * coverage(concept, said), None, said))
+    return max(found, key=lambda item: item.score, default=None)
+
+
+def _said(concept: Concept, text: str) -> tuple[str, ...]:
+    """The forms of a concept's words that stand in a text."""
+    padded = f" {' '.join(tokens_of(text))} "
+    forms = (form for group in concept.groups for form in group.forms)
+    return tuple(" ".join(form) for form in forms if f" {' '.join(tokens_of(' '.join(form)))} " in padded)
 
 
 def _found(concept: Concept, match: WordMatch) -> Found:
