@@ -1,4 +1,4 @@
-"""How absence is worded: pertinent negatives by finding, normal regions, normal impressions; and why one asks for a scan.
+"""How absence is worded: pertinent negatives by finding, normal regions, normal impressions; and indications.
 
 `denials` never denies what the facts hold: a sentence that speaks of several things needs all of them absent.
 """

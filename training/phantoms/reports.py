@@ -1,7 +1,7 @@
 """Writes the report of a phantom from its facts: sections, pertinent negatives, houses' styles, two spellings.
 
 `write_report` gives one report a seed; `statements` gives single sentences with the finding that each asserts or
-denies, for tests and for training on sentences. The wording of abnormalities is in `phrases`, that of absence in `negatives`.
+denies, for tests and for training on sentences. `phrases` words abnormalities, `negatives` words absence.
 """
 
 from __future__ import annotations

@@ -1,0 +1,114 @@
+"""The scanner's physics: signal of every tissue in every MR sequence, from relaxation times and a randomised protocol.
+
+`render` is the way in: it draws a protocol, fills the working grid with signal, and hands it to `acquisition` for coil,
+sampling, noise and file layout. The equations are the standard spin-echo, inversion-recovery, gradient-echo and
+diffusion ones (e.g. Bernstein, King, Zhou: Handbook of MRI Pulse Sequences, 2004).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoders.sequences import MRSequence
+from training.phantoms.acquisition import acquire
+from training.phantoms.anatomy import noise_at
+from training.phantoms.head_shells import HEAD_LABELS
+from training.phantoms.pathology import Phantom
+from training.phantoms.relaxation import TISSUES, Tissue
+
+SHARE_UNUSUAL = 0.15  # renders whose tissues vary three times as much, in the spirit of domain randomisation
+DIFFUSION_WEIGHTED = (MRSequence.DWI, MRSequence.ADC)
+FAT_SUPPRESSED = 0.12  # signal left of fat where it is suppressed
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Settings of one series. Times in ms, b in 1e3 s/mm2; inversion 0 means none."""
+
+    repetition: float
+    echo: float
+    inversion: float = 0.0
+    gradient_echo: bool = False
+    b_value: float = 0.0
+    contrast: float = 0.0  # dose as relaxation rate per unit of uptake, 1/s
+    fat_suppressed: bool = False
+
+
+def render(phantom: Phantom, sequence: MRSequence, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Acquire one series of a phantom.
+
+    Returns
+    -------
+    voxels : (X, Y, Z) float32 in the file's own axis order
+    affine : (4, 4) voxel to world mm, RAS+ world as in NIfTI
+    """
+    rng = np.random.default_rng((seed, list(MRSequence).index(sequence), 0xC0))
+    protocol = draw_protocol(sequence, rng)
+    spread = 0.18 if rng.random() < SHARE_UNUSUAL else 0.055
+    signal = {name: tissue_signal(tissue, sequence, protocol, rng, spread) for name, tissue in TISSUES.items()}
+    return acquire(_fill(phantom, sequence, signal, rng), phantom.affine, sequence, rng)
+
+
+def draw_protocol(sequence: MRSequence, rng: np.random.Generator) -> Protocol:
+    """Draw a plausible protocol of an MR sequence."""
+    vary = rng.uniform
+    if sequence in (MRSequence.T1W, MRSequence.T1W_POST):
+        dose = vary(3.5, 6.0) if sequence is MRSequence.T1W_POST else 0.0
+        suppressed = bool(rng.random() < 0.15)
+        if rng.random() < 0.5:  # inversion-prepared volume, as MPRAGE
+            return Protocol(vary(1700, 2300), vary(2.5, 4.5), vary(850, 1050), contrast=dose, fat_suppressed=suppressed)
+        return Protocol(vary(420, 680), vary(8, 15), contrast=dose, fat_suppressed=suppressed)
+    if sequence is MRSequence.T2W:
+        return Protocol(vary(3500, 6000), vary(85, 115), fat_suppressed=bool(rng.random() < 0.2))
+    if sequence is MRSequence.PDW:
+        return Protocol(vary(2500, 4000), vary(14, 30))
+    if sequence is MRSequence.FLAIR:
+        repetition = vary(7500, 10500)
+        null = TISSUES["csf"].t1 * np.log(2 / (1 + np.exp(-repetition / TISSUES["csf"].t1)))
+        return Protocol(repetition, vary(95, 130), null * vary(0.95, 1.04), fat_suppressed=bool(rng.random() < 0.6))
+    if sequence in DIFFUSION_WEIGHTED:
+        return Protocol(vary(4500, 8000), vary(70, 100), b_value=1.0, fat_suppressed=True)
+    long_echo = sequence is MRSequence.SWI
+    return Protocol(vary(500, 900), vary(28, 40) if long_echo else vary(17, 26), gradient_echo=True)
+
+
+def tissue_signal(
+    tissue: Tissue, sequence: MRSequence, protocol: Protocol, rng: np.random.Generator, spread: float
+) -> float:
+    """Signal of one tissue whose parameters are varied by `spread` (SD of their logarithms)."""
+    vary = np.exp(rng.normal(0, spread, 4))
+    t1, t2, density = tissue.t1 * vary[0], tissue.t2 * vary[1], tissue.density * vary[2] ** 0.5
+    diffusion = tissue.diffusion * vary[3]
+    if sequence is MRSequence.ADC:
+        return float(diffusion) if tissue.density > 0.2 else 0.0
+    t1 = 1 / (1 / t1 + protocol.contrast * tissue.uptake / 1000)
+    recovery = 1 - np.exp(-protocol.repetition / t1)
+    if protocol.inversion:
+        recovery = abs(1 - 2 * np.exp(-protocol.inversion / t1) + np.exp(-protocol.repetition / t1))
+    decay = np.exp(-protocol.echo / (tissue.t2_star * vary[1] if protocol.gradient_echo else t2))
+    signal = density * recovery * decay * np.exp(-protocol.b_value * diffusion)
+    is_fat = tissue in (TISSUES["fat"], TISSUES["marrow"])
+    return float(signal * (FAT_SUPPRESSED if is_fat and protocol.fat_suppressed else 1.0))
+
+
+def _fill(phantom: Phantom, sequence: MRSequence, signal: dict[str, float], rng: np.random.Generator) -> Tensor:
+    """Signal on the working grid, scaled so that white matter is about one (ADC: 1e-3 mm2/s)."""
+    device = phantom.fractions.device
+    around = [signal[name] if name != "inside" else 0.0 for name in HEAD_LABELS]
+    volume = torch.tensor(around, device=device)[phantom.head.long()].reshape(-1)
+    if phantom.keep is not None:
+        volume = torch.zeros_like(volume)
+    weights = torch.tensor([signal[name] for name in phantom.tissues], device=device)
+    brain = weights @ phantom.fractions
+    points = torch.stack(torch.unravel_index(phantom.inside, phantom.shape), 1).float()
+    brain = brain * (1 + 0.02 * noise_at(points, 6, rng) + 0.02 * noise_at(points, 30, rng))
+    if phantom.keep is not None:
+        brain = brain * phantom.keep
+    volume[phantom.inside] = brain
+    unit = 1.0 if sequence is MRSequence.ADC else max(signal["white"], 1e-4)
+    return volume.reshape(phantom.shape) / unit

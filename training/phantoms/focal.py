@@ -1,0 +1,176 @@
+"""Paints focal lesions: tumours with their oedema, infarcts, blood, what surgery leaves.
+
+Each painter takes the planned abnormality and its place, and gives it back with size and volume as painted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from training.phantoms.anatomy import noise_at
+from training.phantoms.canvas import Canvas
+from training.phantoms.displacement import collection_depth
+from training.phantoms.facts import Abnormality, Pathology
+from training.phantoms.places import draw_centre, side_mask, site_mask
+
+Place = tuple[float, float, float]
+
+
+def _measured(item: Abnormality, canvas: Canvas, mask: Tensor) -> Abnormality:
+    return replace(item, size_mm=canvas.extent_mm(mask), volume_ml=canvas.volume_ml(mask))
+
+
+def _oedema(canvas: Canvas, centre: Place, radius: float, reach: float) -> None:
+    """Vasogenic oedema: fingers through white matter, sparing cortex."""
+    distance = canvas.blob(centre, radius + reach, 0.35)
+    white = canvas.fractions["white"].clamp(0, 1)
+    amount = canvas.edge(distance, radius + reach, 4.0) * (white * 1.4 - 0.1).clamp(0, 0.95)
+    canvas.paint("oedema", amount, "oedema")
+
+
+def paint_high_grade(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    radius = (item.size_mm or 30) / 2 / canvas.scale
+    _oedema(canvas, centre, radius, float(canvas.rng.uniform(8, 22)))
+    distance = canvas.blob(centre, radius, 0.22, 0.18)
+    whole = canvas.edge(distance, radius) * (canvas.brain() + 0.3).clamp(0, 1)
+    mask = canvas.paint("enhancing_tumour", whole, "tumour")
+    rim = float(canvas.rng.uniform(0.55, 0.78))
+    ragged = distance / rim * torch.exp(0.18 * noise_at(canvas.points, max(radius * 0.6, 5), canvas.rng))
+    canvas.paint("necrosis", canvas.edge(ragged, radius * rim, 1.6) * whole)
+    if "haemorrhagic" in item.traits:
+        spots = (noise_at(canvas.points, 7, canvas.rng) > 1.2) & (distance < 0.95)
+        canvas.paint("blood_acute", spots * 0.8 * whole)
+    return _measured(item, canvas, mask)
+
+
+def paint_low_grade(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    radius = (item.size_mm or 40) / 2 / canvas.scale
+    distance = canvas.blob(centre, radius, 0.25, 0.2)
+    amount = canvas.edge(distance, radius, 3.0) * canvas.brain() * 0.92
+    return _measured(item, canvas, canvas.paint("low_grade_tumour", amount, "tumour"))
+
+
+def paint_metastases(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    largest = (item.size_mm or 15) / 2 / canvas.scale
+    first: Tensor | None = None
+    for number in range(item.count):
+        radius = largest if number == 0 else largest * float(canvas.rng.uniform(0.35, 0.9))
+        place = centre
+        if number:
+            junction = (canvas.fractions["white"] > 0.25) & (canvas.fractions["grey"] > 0.2)
+            place = draw_centre(canvas.points, junction, canvas.rng, 0)
+        if radius > 3:
+            _oedema(canvas, place, radius, float(canvas.rng.uniform(4, 14)))
+        distance = canvas.blob(place, radius, 0.08, 0.08)
+        whole = canvas.edge(distance, radius, 0.9) * (canvas.brain() + 0.3).clamp(0, 1)
+        mask = canvas.paint("enhancing_tumour", whole, "tumour")
+        first = mask if first is None else first
+        if radius > 6:
+            canvas.paint("necrosis", canvas.edge(distance / 0.65, radius * 0.65, 1.2) * whole)
+    return _measured(item, canvas, first) if first is not None else item
+
+
+def paint_meningioma(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    radius = (item.size_mm or 25) / 2 / canvas.scale
+    if "oedema" in item.traits:
+        _oedema(canvas, centre, radius, float(canvas.rng.uniform(6, 16)))
+    distance = canvas.blob(centre, radius, 0.06, 0.08)
+    canvas.paint("csf", canvas.edge(distance / 1.1, radius * 1.1, 0.8) * 0.7)
+    mask = canvas.paint("meningioma", canvas.edge(distance, radius, 0.7), "tumour")
+    if "dural tail" in item.traits:
+        tail = (canvas.regions["depth"] < 2.6) & (distance < 1.9)
+        canvas.paint("meningioma", tail * 0.75)
+    return _measured(item, canvas, mask)
+
+
+def paint_infarct(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    radius = (item.size_mm or 45) / 2 / canvas.scale
+    territory = site_mask(canvas.origin, item.site, canvas.regions) & side_mask(canvas.points, item.side)
+    distance = canvas.blob(centre, radius * 1.1, 0.22, 0.25)
+    amount = canvas.edge(distance, radius, 1.6) * territory
+    if item.stage == "acute":
+        affected = amount * canvas.brain() * (0.8 + 0.2 * canvas.fractions["grey"])
+        return _measured(item, canvas, canvas.paint("acute_infarct", affected, "infarct"))
+    return _measured(item, canvas, _cavity(canvas, distance, radius, amount))
+
+
+def _cavity(canvas: Canvas, distance: Tensor, radius: float, amount: Tensor) -> Tensor:
+    """Fluid with a gliotic rim: what an old infarct leaves."""
+    mask = canvas.paint("gliosis", amount * canvas.brain() * 0.9, "infarct")
+    core = canvas.edge(distance / 0.78, radius * 0.78, 1.6) * (amount > 0.3)
+    patchy = (1 + 0.45 * noise_at(canvas.points, 9, canvas.rng)).clamp(0, 1)
+    canvas.paint("cavity", core * patchy)
+    return mask
+
+
+def paint_lacune(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    radius = (item.size_mm or 9) / 2 / canvas.scale
+    distance = canvas.blob(centre, radius, 0.1, 0.15)
+    amount = canvas.edge(distance, radius, 0.9) * canvas.brain()
+    if item.stage == "acute":
+        return _measured(item, canvas, canvas.paint("acute_infarct", amount, "infarct"))
+    mask = canvas.paint("gliosis", amount * 0.9, "infarct")
+    canvas.paint("cavity", canvas.edge(distance / 0.7, radius * 0.7, 0.8))
+    return _measured(item, canvas, mask)
+
+
+def paint_haemorrhage(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    radius = (item.size_mm or 30) / 2 / canvas.scale
+    if "oedema" in item.traits:
+        _oedema(canvas, centre, radius, float(canvas.rng.uniform(3, 8)))
+    distance = canvas.blob(centre, radius, 0.14, 0.2)
+    whole = canvas.edge(distance, radius, 0.9) * (canvas.brain() + 0.4).clamp(0, 1)
+    rim = 1 - 2.4 / max(radius, 4)
+    if item.stage == "acute":
+        mask = canvas.paint("blood_acute", whole, "blood")
+    else:
+        mask = canvas.paint("haemosiderin", whole, "blood")
+        inner = "blood_subacute" if item.stage == "subacute" else "cavity"
+        canvas.paint(inner, canvas.edge(distance / rim, radius * rim, 0.9) * whole)
+    return _measured(item, canvas, mask)
+
+
+def paint_subdural(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    del centre  # the crescent's place follows from its side
+    depth = (item.size_mm or 10) / canvas.scale
+    thickness = collection_depth(canvas.points, item.side, depth)
+    amount = torch.sigmoid((thickness - canvas.regions["skull_depth"]) * 1.6) * (thickness > 0.8)
+    tissue = {"acute": "blood_acute", "subacute": "blood_subacute", "chronic": "chronic_subdural"}[
+        item.stage or "acute"
+    ]
+    mask = canvas.paint(tissue, amount, "blood")
+    return replace(item, volume_ml=canvas.volume_ml(mask))
+
+
+def paint_post_operative(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    radius = (item.size_mm or 30) / 2 / canvas.scale
+    distance = canvas.blob(centre, radius, 0.12, 0.15)
+    if "oedema" in item.traits:
+        _oedema(canvas, centre, radius, float(canvas.rng.uniform(6, 14)))
+    canvas.paint("gliosis", canvas.edge(distance / 1.15, radius * 1.15, 1.8) * canvas.brain() * 0.9, "other")
+    mask = canvas.paint("cavity", canvas.edge(distance, radius, 1.0), "other")
+    if "residual" in item.traits:
+        lump = canvas.points.new_tensor(canvas.rng.normal(0, 1, 3).astype("float32"))
+        lump = canvas.points.new_tensor(centre) + lump / lump.norm() * radius * 1.05
+        x, y, z = lump.tolist()
+        size = max(radius * float(canvas.rng.uniform(0.35, 0.6)), 4.5)
+        nodule = canvas.edge(canvas.blob((x, y, z), size, 0.2, 0.2), size, 1.0)
+        canvas.paint("enhancing_tumour", nodule * (distance > 0.85) * canvas.brain().clamp_min(0.4), "tumour")
+    return _measured(item, canvas, mask)
+
+
+FOCAL: dict[Pathology, Callable[[Abnormality, Canvas, Place], Abnormality]] = {
+    Pathology.HIGH_GRADE_GLIOMA: paint_high_grade,
+    Pathology.LOW_GRADE_GLIOMA: paint_low_grade,
+    Pathology.METASTASES: paint_metastases,
+    Pathology.MENINGIOMA: paint_meningioma,
+    Pathology.INFARCT: paint_infarct,
+    Pathology.LACUNAR_INFARCT: paint_lacune,
+    Pathology.HAEMORRHAGE: paint_haemorrhage,
+    Pathology.SUBDURAL: paint_subdural,
+    Pathology.POST_OPERATIVE: paint_post_operative,
+}
