@@ -1,10 +1,13 @@
-"""Generations of the vector index: immutable, hashed folders, one of which is current."""
+"""The index: one generation of vectors, open for search, with what each vector stands for.
+
+Opening checks every byte by its hash and falls back to an older generation where the newest is broken, and says so.
+Making, switching and keeping generations is left to `generation_files`, the search itself to `vector_store`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -12,22 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.sequences import MRSequence
+from indexer import generation_files
+from indexer.embedding_store import ASSERTIONS, SEQUENCES, Kind
+from indexer.generation_files import ARRAYS, GenerationError, Manifest
+from indexer.vector_store import FaissStore, VectorError, VectorStore, check_queries
 
+__all__ = ["GenerationError", "Index", "IndexMissing", "Kind", "Neighbour", "VectorError"]
 
-class Kind(StrEnum):
-    """What a vector stands for."""
-
-    SERIES = "series"
-    REPORT = "report"
-    SENTENCE = "sentence"
+SELF_TESTED = 16  # vectors of each kind that must find themselves
+SELF_TOLERANCE = 1e-3  # float16 keeps a cosine to that
 
 
 class IndexMissing(ValueError):
-    """No generation that can be served; says how to build one."""
+    """No generation that can be served."""
 
-
-class VectorError(ValueError):
-    """Query vectors of the wrong shape, or not finite."""
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = "index_missing"
+        self.hint = "Run `neurorecall rebuild`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +44,67 @@ class Neighbour:
     score: float
 
 
-class Index:
-    """One generation, open for search. Immutable: `open` again for a newer one."""
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The vectors of one kind: position -> row id, examination's row id, code of sequence or assertion."""
 
-    name: str
-    encoder_id: str
-    dim: int
-    created: str
-    counts: Mapping[Kind, int]
-    notes: tuple[str, ...]
+    store: VectorStore
+    keys: NDArray[np.int64]
+    examinations: NDArray[np.int64]
+    codes: NDArray[np.int8]
+
+
+class Index:
+    """One generation, open for search from any thread. Immutable: `open` again for a newer one."""
+
+    def __init__(self, folder: Path, manifest: Manifest, notes: tuple[str, ...] = ()) -> None:
+        self.name = manifest.name
+        self.encoder_id = manifest.encoder_id
+        self.dim = manifest.dim
+        self.created = manifest.created
+        self.content = manifest.content
+        self.counts: Mapping[Kind, int] = {kind: manifest.counts[kind] for kind in Kind}
+        self.notes = notes
+        self._folder = folder
+        self._shelves = {kind: _shelf(folder, kind, manifest) for kind in Kind}
 
     @classmethod
     def open(cls, data: Path | str) -> Self:
-        """The current generation, else the newest valid one (said in `notes`). Raises IndexMissing."""
-        raise NotImplementedError
+        """The current generation; where that is broken or gone, the newest one that is whole (said in `notes`).
+
+        Raises
+        ------
+        IndexMissing
+            when there is none
+        """
+        data = Path(data)
+        current = generation_files.current_name(data)
+        names = generation_files.names(data)
+        candidates = ([current] if current else []) + [name for name in names if name != current]
+        if not current:
+            # Never switched to: the first rebuild has not ended, unless CURRENT itself was lost.
+            candidates = list(names)
+        problems: list[str] = []
+        for name in candidates:
+            try:
+                return cls(*_whole(data, name), notes=_notes(name, problems))
+            except GenerationError as error:
+                problems.append(f"Generation {name} is not served: {error}")
+        raise IndexMissing(" ".join(["There is no index that can be served.", *problems]))
+
+    @staticmethod
+    def open_generation(data: Path | str, name: str) -> Index:
+        """One generation by its name. Raises GenerationError."""
+        return Index(*_whole(Path(data), name))
 
     @staticmethod
     def current_name(data: Path | str) -> str | None:
         """What CURRENT says, cheaply: for noticing a newer generation."""
-        raise NotImplementedError
+        return generation_files.current_name(Path(data))
 
     def close(self) -> None:
-        raise NotImplementedError
+        """Let go of the files."""
+        self._shelves = {}
 
     def search(
         self,
@@ -72,13 +116,118 @@ class Index:
         sequence: MRSequence | None = None,
         assertions: Collection[str] | None = None,
     ) -> tuple[tuple[Neighbour, ...], ...]:
-        """The k nearest of each query (N, D), best first, exact. Fewer where fewer pass. Raises VectorError."""
-        raise NotImplementedError
+        """The k nearest of each query, best first, exact; fewer where fewer pass.
+
+        Parameters
+        ----------
+        queries : (N, D), finite
+        k : 1 or more; more than there are gives all
+        examinations : row ids that may be answered; None allows all
+        sequence : for series
+        assertions : for sentences
+
+        Raises
+        ------
+        VectorError
+            for queries of another shape, not finite, or k below 1
+        """
+        shelf = self._shelves[kind]
+        check_queries(queries, self.dim)
+        allowed = _allowed(shelf, examinations, _codes(kind, sequence, assertions))
+        scores, positions = shelf.store.search(queries, k, allowed)
+        keys, cases = shelf.keys[positions], shelf.examinations[positions]
+        return tuple(
+            tuple(map(Neighbour, some_keys, some_cases, some_scores))
+            for some_keys, some_cases, some_scores in zip(keys.tolist(), cases.tolist(), scores.tolist(), strict=True)
+        )
 
     def vectors(self, kind: Kind, examination: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Row ids (M,) and vectors (M, D) of one examination, by its row id."""
-        raise NotImplementedError
+        shelf = self._shelves[kind]
+        positions = np.flatnonzero(shelf.examinations == examination)
+        return np.asarray(shelf.keys[positions]), shelf.store.reconstruct(positions)
+
+    def keys(self, kind: Kind) -> NDArray[np.int64]:
+        """Row ids of all vectors of a kind, rising."""
+        return np.asarray(self._shelves[kind].keys)
 
     def check(self) -> tuple[str, ...]:
-        """Problems found: hashes, counts, keys. Empty when all is well."""
-        raise NotImplementedError
+        """Problems found: files that changed, counts that differ, row ids that come twice. Empty when all is well."""
+        problems = []
+        try:
+            generation_files.read_manifest(self._folder)
+        except GenerationError as error:
+            problems.append(f"{self.name}: {error}")
+        for kind, shelf in self._shelves.items():
+            if len(np.unique(shelf.keys)) != len(shelf.keys):
+                problems.append(f"{self.name}: Expected each {kind} once, found some twice.")
+        return tuple(problems)
+
+    def self_test(self) -> None:
+        """Check that stored vectors find themselves. Raises GenerationError."""
+        for kind, shelf in self._shelves.items():
+            count = shelf.store.count
+            positions = (
+                np.unique(np.linspace(0, count - 1, SELF_TESTED).astype(np.int64)) if count else np.empty(0, int)
+            )
+            vectors = shelf.store.reconstruct(positions)
+            if not np.isfinite(vectors).all():
+                raise GenerationError(f"Expected finite vectors of every {kind}, found others.")
+            scores, _ = shelf.store.search(vectors, 1)
+            own = (vectors * vectors).sum(axis=1)
+            if len(positions) and (
+                np.abs(scores[:, 0] - own).max() > SELF_TOLERANCE or np.abs(own - 1.0).max() > 10 * SELF_TOLERANCE
+            ):
+                raise GenerationError(f"Expected the vector of every {kind} to find itself first, found others.")
+
+
+def _whole(data: Path, name: str) -> tuple[Path, Manifest]:
+    folder = data / generation_files.FOLDER / name
+    if not folder.is_dir():
+        raise GenerationError(f"Expected generation {name}, found none.")
+    return folder, generation_files.read_manifest(folder)
+
+
+def _notes(name: str, problems: list[str]) -> tuple[str, ...]:
+    return (*problems, f"Generation {name} is served instead.") if problems else ()
+
+
+def _shelf(folder: Path, kind: Kind, manifest: Manifest) -> _Shelf:
+    try:
+        store = FaissStore.open(folder / f"{kind}.faiss")
+        arrays = [np.load(folder / f"{kind}.{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS]
+    except (OSError, ValueError) as error:
+        raise GenerationError(f"Expected the vectors of every {kind}, found: {error}") from error
+    found = {store.count, *(len(array) for array in arrays)}
+    if found != {manifest.counts[kind]} or store.dim != manifest.dim:
+        raise GenerationError(
+            f"Expected {manifest.counts[kind]} vectors of {manifest.dim} values for {kind}, found {sorted(found)} of"
+            f" {store.dim}."
+        )
+    keys, examinations, codes = (np.asarray(array) for array in arrays)
+    return _Shelf(store, keys, examinations, codes)
+
+
+def _codes(kind: Kind, sequence: MRSequence | None, assertions: Collection[str] | None) -> frozenset[int] | None:
+    if kind is Kind.SERIES and sequence is not None:
+        return frozenset({SEQUENCES.index(sequence)})
+    if kind is Kind.SENTENCE and assertions is not None:
+        return frozenset(code for code, name in enumerate(ASSERTIONS) if name in assertions)
+    return None
+
+
+def _allowed(
+    shelf: _Shelf, examinations: NDArray[np.int64] | None, codes: frozenset[int] | None
+) -> NDArray[np.bool_] | None:
+    allowed: NDArray[np.bool_] | None = None
+    if codes is not None:
+        allowed = np.isin(shelf.codes, sorted(codes))
+    if examinations is not None:
+        # A table by row id is ten times faster than sorting a million ids for `isin`.
+        highest = int(shelf.examinations.max(initial=0))
+        passing = np.zeros(highest + 1, bool)
+        ids = np.asarray(examinations, np.int64)
+        passing[ids[(ids >= 0) & (ids <= highest)]] = True
+        among = passing[shelf.examinations]
+        allowed = among if allowed is None else allowed & among
+    return allowed
