@@ -1,0 +1,67 @@
+"""The pages beside the search: the worklist, the report check, the state of the index, and what this is.
+
+What is flagged, supported or refused is the API's to say; these pages show it with the figures that were measured.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from encoders.sequences import MRSequence
+from search_api.answers import ReportCheck, Worklist
+from web import calls
+from web.rendering import pages_of
+from web.routes_collections import summary
+
+OPERATING_POINTS = (
+    ("", "as calibrated"),
+    ("sensitivity=0.99", "sensitivity 99 %"),
+    ("sensitivity=0.95", "sensitivity 95 %"),
+    ("sensitivity=0.9", "sensitivity 90 %"),
+    ("specificity=0.9", "specificity 90 %"),
+    ("specificity=0.95", "specificity 95 %"),
+)
+router = APIRouter()
+
+
+@router.get("/triage")
+async def triage(request: Request, operating_point: str = "") -> Response:
+    asked = (("operating_point", operating_point),) if operating_point.strip() else ()
+    worklist = Worklist.from_dict(await calls.get(request, "/api/triage", asked))
+    context = {
+        "worklist": worklist,
+        "rows": [(entry, summary(entry.examination)) for entry in worklist.entries],
+        "chosen": operating_point,
+        "operating_points": OPERATING_POINTS,
+    }
+    return pages_of(request).render(request, "triage.html", context)
+
+
+@router.get("/report-check")
+async def report_check_form(request: Request) -> Response:
+    context = {"check": None, "sequences": tuple(str(sequence) for sequence in MRSequence)}
+    return pages_of(request).render(request, "report_check.html", context)
+
+
+@router.post("/report-check")
+async def report_check(request: Request) -> Response:
+    check = ReportCheck.from_dict(await calls.pass_on(request, "/api/check-report"))
+    context = {"check": check, "sequences": tuple(str(sequence) for sequence in MRSequence)}
+    return pages_of(request).render(request, "report_check.html", context)
+
+
+@router.get("/status")
+async def status(request: Request) -> Response:
+    """The state of the index; a server without an index says here how to build one."""
+    try:
+        document, problem = await calls.get(request, "/api/status"), None
+    except calls.Problem as refusal:
+        document, problem = {}, refusal
+    context = {"status": document, "problem": problem}
+    return pages_of(request).render(request, "status.html", context, 200 if problem is None else problem.status)
+
+
+@router.get("/about")
+async def about(request: Request) -> Response:
+    return pages_of(request).render(request, "about.html", {})
