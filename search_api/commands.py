@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FAILED, WRONG_USAGE, SOME_REFUSED = 1, 2, 3
 # Questions that were put wrongly, rather than could not be answered.
-_USAGE_CODES = frozenset({"empty_query", "no_words", "too_long", "bad_k", "bad_page", "bad_weight"}) | {
+_USAGE_CODES = frozenset({"empty_query", "no_words", "too_long", "bad_k", "bad_page", "bad_weight", "bad_format"}) | {
     "bad_operating_point",
     "no_scans",
     "too_many_scans",
@@ -176,7 +176,7 @@ def export(
     given = {"sequence": sequence, "sex": sex, "age": age, "since": since, "until": until}
     with _said(as_json):
         if form not in set(Format):
-            raise QueryError("bad_k", f"Expected csv or bids as format, got '{form[:20]}'", "Write --format csv.")
+            raise QueryError("bad_format", f"Expected csv or bids as format, got '{form[:20]}'", "Write --format csv.")
         filters = _filters(given | {"source": source, "finding": finding})
         with _engine(data) as engine:
             summary = export(_pages(engine, " ".join(query), k, filters), engine.store, to, Format(form))

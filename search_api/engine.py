@@ -31,6 +31,7 @@ from search_api.match_quality import MatchQuality
 from search_api.query import Query, QueryError, understand
 from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
 from search_api.scoring import EncodedScans, encode_scans, score_report
+from search_api.vocabulary import ReportWords
 
 MOST_HITS_A_PAGE = 200
 # Ranked so deep and no deeper: past this, filters are the way to the rest.
@@ -61,7 +62,7 @@ class _Snapshot:
 
     shelves: Shelves
     quality: MatchQuality
-    vocabulary: frozenset[str]
+    vocabulary: ReportWords
 
 
 class SearchEngine:
@@ -204,7 +205,7 @@ class SearchEngine:
                 f"got those of {index.encoder_id}: run neurorecall rebuild"
             )
         shelves = Shelves(self._store, index)
-        return _Snapshot(shelves, MatchQuality.measure(shelves, self._encoder), frozenset())
+        return _Snapshot(shelves, MatchQuality.measure(shelves, self._encoder), ReportWords(self._store))
 
     def _answer(self, question: Question, snapshot: _Snapshot) -> Answer:
         shelves = snapshot.shelves

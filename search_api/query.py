@@ -161,9 +161,10 @@ class _Reader:
         return (Concept((text,), groups, Asks.ANY),) if groups else ()
 
     def read(self, text: str) -> tuple[Concept, ...]:
-        tokens = tuple(self._corrected(_TOKEN.findall(self._without_filler(text.casefold()))))
+        tokens = tuple(_TOKEN.findall(self._without_filler(text.casefold())))
         if sum(token.isalnum() for token in tokens) > _PASSAGE_WORDS:
             return self._passage(text, tokens)
+        tokens = tuple(self._corrected(tokens))
         spans = [(words, absent) for words, absent in _spans(tokens) if self._content(words)]
         if len(spans) > _PASSAGE_CONCEPTS:
             return self._passage(text, tokens)
@@ -176,8 +177,7 @@ class _Reader:
 
     def _content(self, words: tuple[str, ...]) -> tuple[str, ...]:
         stop = self.lexicon.stop_words | {"or", "no", "not", "without"}
-        content = tuple(word for word in words if word.isalnum() and word not in stop)
-        return content or tuple(word for word in words if word in {"scan", "case"} and _NORMAL & set(words))
+        return tuple(word for word in words if word.isalnum() and word not in stop)
 
     def _without_filler(self, text: str) -> str:
         """Take "show me cases of" off the front, as often as there is something to take."""
@@ -186,24 +186,16 @@ class _Reader:
             text = rest.strip()
         return text
 
-    def _corrected(self, tokens: list[str]) -> list[str]:
-        if not self.vocabulary:
-            return tokens
+    def _corrected(self, tokens: tuple[str, ...]) -> list[str]:
         fine = self.lexicon.known | self.lexicon.stop_words | self.lexicon.normal_company | _NORMAL | _ABNORMALITY
         shorts = {short.casefold() for term in self.lexicon.terms for short in term.short}
         targets: frozenset[str] | None = None
         corrected: list[str] = []
-        tried = 0
         for token in tokens:
-            familiar = token in fine or token in self.vocabulary or token in shorts
-            if (
-                familiar
-                or tried >= _PASSAGE_WORDS
-                or any(twin in self.vocabulary for twin in self.lexicon.twins(token))
-            ):
+            familiar = token in fine or token in shorts or not token.isalpha()
+            if familiar or any(form in self.vocabulary for form in (token, *self.lexicon.twins(token))):
                 corrected.append(token)
                 continue
-            tried += 1
             targets = frozenset(self.vocabulary) | self.lexicon.known if targets is None else targets
             better = correct(token, targets)
             if better is not None:

@@ -154,7 +154,8 @@ def words_like(store: CaseStore, concept: Concept) -> LookUp:
     def look_up(depth: int, examinations: NDArray[np.int64] | None) -> Listing:
         if examinations is not None and len(examinations) <= _FEW:
             read = store.examinations(examinations.tolist())
-            return Listing({row: found for row, one in read.items() if (found := words_in(one, concept))}, 0.0)
+            said = {row: words_in(one, concept) for row, one in read.items()}
+            return Listing({row: item for row, item in said.items() if item is not None}, 0.0)
         matches = store.search_words(asked, depth, examinations, assertions)
         found = [(match.examination_id, _found(concept, match)) for match in matches]
         # Of sentences that say equally much the first counts, whatever order they were found in.
