@@ -27,7 +27,6 @@ TISSUE_MAPS = (
     "striatum",
     "pallidum",
     "hippocampus",
-    "demyelination",
 )
 DISTANCE_STEP_MM = 0.5
 VENTRICLE_ZERO_MM = 32.0  # stored ventricle distances are raised by this so that they stay positive
@@ -98,19 +97,20 @@ def draw_individual(rng: np.random.Generator, spacing_mm: float, device: str) ->
     shape = tuple(round(extent / spacing_mm) for extent in EXTENT_MM)
     scale = rng.uniform(0.84, 1.04)
     linear = _rotation(np.deg2rad(rng.normal(0, 5, 3))) @ np.diag(scale * rng.normal(1, 0.025, 3).clip(0.93, 1.07))
-    axes = [torch.arange(n, device=device, dtype=torch.float32) for n in shape]
-    world = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-    world = (world - torch.tensor([(n - 1) / 2 for n in shape], device=device)) * spacing_mm
-    offset = torch.tensor(CENTRE_MM, device=device) + torch.from_numpy(rng.normal(0, 3, 3).astype(np.float32)).to(
-        device
-    )
-    points = world.reshape(-1, 3) @ torch.from_numpy(np.linalg.inv(linear).T.astype(np.float32)).to(device) + offset
-    points = points + _warp(rng, shape, device)
-    labels = sample(maps.head, points, maps, mode="nearest")[0].to(torch.uint8)
+    inverse = torch.from_numpy(np.linalg.inv(linear).astype(np.float32)).to(device)
+    offset = torch.from_numpy((np.array(CENTRE_MM) + rng.normal(0, 3, 3)).astype(np.float32)).to(device)
+    points = _warp(rng, shape, device)
+    points += offset[:, None, None, None]
+    for axis, count in enumerate(shape):
+        along = (torch.arange(count, device=device) - (count - 1) / 2) * spacing_mm
+        spread = [3] + [count if other == axis else 1 for other in range(3)]
+        points += (inverse[:, axis, None] * along).reshape(spread)
+    flat = points.reshape(3, -1).T
+    labels = sample(maps.head, flat, maps, mode="nearest")[0].to(torch.uint8)
     inside = torch.nonzero(labels == HEAD_INSIDE).squeeze(1)
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = [-(n - 1) / 2 * spacing_mm for n in shape]
-    return Individual(shape, affine, labels.reshape(shape), inside, points[inside], float(scale))  # type: ignore[arg-type]
+    return Individual(shape, affine, labels.reshape(shape), inside, flat[inside], float(scale))  # type: ignore[arg-type]
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,14 +123,13 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _warp(rng: np.random.Generator, shape: tuple[int, ...], device: str) -> Tensor:
-    """Smooth displacement in mm, (X*Y*Z, 3): large slow waves and smaller quick ones."""
-    total = torch.zeros((1, 3, *shape), device=device)
+    """Smooth displacement in mm, (3, X, Y, Z): large slow waves and smaller quick ones."""
+    total = torch.zeros((1, 3, 20, 24, 22), device=device)
     for knots, amplitude in (((5, 6, 5), 3.0), ((9, 11, 10), 1.6)):
         coarse = torch.from_numpy(rng.normal(0, amplitude, (1, 3, *knots)).astype(np.float32)).to(device)
-        finer = F.interpolate(coarse, scale_factor=4.0, mode="trilinear", align_corners=True)
-        finer = F.avg_pool3d(F.pad(finer, (2,) * 6, mode="replicate"), 5, stride=1)
-        total += F.interpolate(finer, size=shape, mode="trilinear", align_corners=True)
-    return total[0].reshape(3, -1).T
+        finer = F.interpolate(coarse, size=total.shape[2:], mode="trilinear", align_corners=True)
+        total += F.avg_pool3d(F.pad(finer, (1,) * 6, mode="replicate"), 3, stride=1)
+    return F.interpolate(total, size=shape, mode="trilinear", align_corners=True)[0]
 
 
 def sample(volume: Tensor, points: Tensor, maps: AnatomyMaps, mode: str = "bilinear") -> Tensor:

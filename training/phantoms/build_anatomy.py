@@ -7,7 +7,6 @@ shells and solids placed around it, plausible to the eye and no anatomy of anyon
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +20,12 @@ SPACING_MM = 1.5
 LOW_MM, HIGH_MM = (-96.0, -129.0, -112.0), (96.0, 102.0, 98.0)  # MNI corners of the grid
 LEVELS = 32  # grey levels kept of a probability map: compresses to a fifth
 DISTANCE_STEP_MM = 0.5
-PRIOR_SHRINK = 3.0  # lesion counts at which the lesion map is taken as certain
 
 Map = NDArray[np.float32]
 
 
-def build(lesions: Path | None = None) -> dict[str, NDArray[np.generic]]:
-    """Derive all maps. With a folder of lesion masks in MNI space also the probability of demyelinating lesions."""
+def build() -> dict[str, NDArray[np.generic]]:
+    """Derive all maps: uint8, and the affine that turns their voxels into MNI mm."""
     grid = Grid.covering(LOW_MM, HIGH_MM, SPACING_MM)
     t1, grey, white = _template(grid)
     brain = ndimage.binary_fill_holes(ndimage.binary_closing(t1 > 0.05, iterations=2))
@@ -45,8 +43,6 @@ def build(lesions: Path | None = None) -> dict[str, NDArray[np.generic]]:
     stored["ventricle_distance"] = _distance(outside - inside + 32)
     stored["depth"] = _distance(depth)
     stored["head"] = head_labels(grid, brain)
-    if lesions is not None:
-        stored["demyelination"] = _quantise(_lesion_prior(grid, lesions))
     stored["affine"] = grid.affine
     return stored
 
@@ -137,18 +133,6 @@ def _hippocampus(grid: Grid) -> Map:
     return np.asarray(1 / (1 + np.exp(np.minimum(1.2 * (nearest - 6.5), 40))), np.float32)
 
 
-def _lesion_prior(grid: Grid, folder: Path) -> Map:
-    from nibabel.nifti1 import Nifti1Image
-
-    total = np.zeros(grid.shape, np.float32)
-    files = sorted(folder.glob("*.nii.gz"))
-    for path in files:
-        image = Nifti1Image.from_filename(path)
-        total += grid.sample(np.asarray(image.dataobj, np.float32), image.affine)
-    total = ndimage.gaussian_filter(total + total[::-1], 1.6)
-    return np.asarray(np.clip(total / PRIOR_SHRINK, 0, 1), np.float32)
-
-
 def _quantise(value: NDArray[np.floating]) -> NDArray[np.uint8]:
     step = 255 // (LEVELS - 1)
     return np.asarray(np.round(np.clip(value, 0, 1) * (LEVELS - 1)) * step, np.uint8)
@@ -159,10 +143,9 @@ def _distance(value: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def main() -> None:
-    """Write the maps; the only argument, if any, is the folder of lesion masks in MNI space."""
-    lesions = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    """Write the maps."""
     OUTPUT.parent.mkdir(exist_ok=True)
-    np.savez_compressed(OUTPUT, **build(lesions))  # type: ignore[arg-type]
+    np.savez_compressed(OUTPUT, **build())  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

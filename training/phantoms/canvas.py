@@ -46,7 +46,7 @@ class Canvas:
         """Distance to an irregular ball's middle in units of its radius: below one is inside. Radius in template mm."""
         offset = self.points - self.points.new_tensor(centre)
         axes = self.points.new_tensor(np.exp(self.rng.normal(0, stretch, 3)).astype(np.float32))
-        distance = (offset / axes).norm(dim=1) / radius
+        distance: Tensor = (offset / axes).norm(dim=1) / radius
         if rough <= 0:
             return distance
         near = distance < 2.5
@@ -57,7 +57,7 @@ class Canvas:
                 here, max(radius * 0.5, 4), self.rng
             )
             ripple[near] = rough * waves
-        return torch.mul(torch.exp(ripple.clamp(-0.6, 0.6)), distance)
+        return distance * torch.exp(ripple.clamp(-0.6, 0.6))
 
     def edge(self, distance: Tensor, radius: float, softness_mm: float = 1.2) -> Tensor:
         """Fraction inside a surface where distance is one, blurred over softness_mm."""
@@ -68,7 +68,8 @@ class Canvas:
         return 1 - self.fractions["csf"]
 
     def volume_ml(self, mask: Tensor) -> float:
-        return round(float(mask.sum()) * self.voxel_ml, 2)
+        volume: float = int(mask.sum()) * self.voxel_ml
+        return round(volume, 2)
 
     def extent_mm(self, mask: Tensor) -> float:
         """Greatest extent of a mask along its own longest axis, in world mm."""
@@ -78,5 +79,5 @@ class Canvas:
         centred = (found - found.mean(0)).double()
         _, _, axes = torch.linalg.svd(centred[:: max(1, len(centred) // 2000)], full_matrices=False)
         along = centred @ axes[0]
-        low, high = torch.quantile(along[:: max(1, len(along) // 4000)], along.new_tensor((0.01, 0.99))).tolist()
-        return round((high - low) * self.scale + 1, 1)
+        ends = torch.quantile(along[:: max(1, len(along) // 4000)], along.new_tensor((0.01, 0.99)))
+        return round(float(ends[1] - ends[0]) * self.scale + 1, 1)

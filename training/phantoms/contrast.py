@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders.sequences import MRSequence
-from training.phantoms.acquisition import acquire
-from training.phantoms.anatomy import noise_at
+from training.phantoms.acquisition import Scene, acquire
 from training.phantoms.head_shells import HEAD_LABELS
 from training.phantoms.pathology import Phantom
 from training.phantoms.relaxation import TISSUES, Tissue
@@ -33,7 +32,7 @@ class Protocol:
     repetition: float
     echo: float
     inversion: float = 0.0
-    gradient_echo: bool = False
+    flip: float = 0.0  # degrees of a spoiled gradient echo; 0 for a spin echo
     b_value: float = 0.0
     contrast: float = 0.0  # dose as relaxation rate per unit of uptake, 1/s
     fat_suppressed: bool = False
@@ -51,7 +50,9 @@ def render(phantom: Phantom, sequence: MRSequence, seed: int) -> tuple[NDArray[n
     protocol = draw_protocol(sequence, rng)
     spread = 0.18 if rng.random() < SHARE_UNUSUAL else 0.055
     signal = {name: tissue_signal(tissue, sequence, protocol, rng, spread) for name, tissue in TISSUES.items()}
-    return acquire(_fill(phantom, sequence, signal, rng), phantom.affine, sequence, rng)
+    return acquire(
+        _fill(phantom, sequence, signal, rng), Scene(phantom.affine, phantom.box, phantom.stripped), sequence, rng
+    )
 
 
 def draw_protocol(sequence: MRSequence, rng: np.random.Generator) -> Protocol:
@@ -73,8 +74,9 @@ def draw_protocol(sequence: MRSequence, rng: np.random.Generator) -> Protocol:
         return Protocol(repetition, vary(95, 130), null * vary(0.95, 1.04), fat_suppressed=bool(rng.random() < 0.6))
     if sequence in DIFFUSION_WEIGHTED:
         return Protocol(vary(4500, 8000), vary(70, 100), b_value=1.0, fat_suppressed=True)
-    long_echo = sequence is MRSequence.SWI
-    return Protocol(vary(500, 900), vary(28, 40) if long_echo else vary(17, 26), gradient_echo=True)
+    if sequence is MRSequence.SWI:
+        return Protocol(vary(28, 50), vary(20, 38), flip=vary(10, 18))
+    return Protocol(vary(450, 900), vary(17, 27), flip=vary(15, 28))
 
 
 def tissue_signal(
@@ -90,7 +92,10 @@ def tissue_signal(
     recovery = 1 - np.exp(-protocol.repetition / t1)
     if protocol.inversion:
         recovery = abs(1 - 2 * np.exp(-protocol.inversion / t1) + np.exp(-protocol.repetition / t1))
-    decay = np.exp(-protocol.echo / (tissue.t2_star * vary[1] if protocol.gradient_echo else t2))
+    if protocol.flip:
+        angle, left = np.deg2rad(protocol.flip), np.exp(-protocol.repetition / t1)
+        recovery = np.sin(angle) * (1 - left) / (1 - np.cos(angle) * left)
+    decay = np.exp(-protocol.echo / (tissue.t2_star * vary[1] if protocol.flip else t2))
     signal = density * recovery * decay * np.exp(-protocol.b_value * diffusion)
     is_fat = tissue in (TISSUES["fat"], TISSUES["marrow"])
     return float(signal * (FAT_SUPPRESSED if is_fat and protocol.fat_suppressed else 1.0))
@@ -99,14 +104,15 @@ def tissue_signal(
 def _fill(phantom: Phantom, sequence: MRSequence, signal: dict[str, float], rng: np.random.Generator) -> Tensor:
     """Signal on the working grid, scaled so that white matter is about one (ADC: 1e-3 mm2/s)."""
     device = phantom.fractions.device
-    around = [signal[name] if name != "inside" else 0.0 for name in HEAD_LABELS]
-    volume = torch.tensor(around, device=device)[phantom.head.long()].reshape(-1)
-    if phantom.keep is not None:
-        volume = torch.zeros_like(volume)
+    if phantom.keep is None:
+        around = [signal[name] if name != "inside" else 0.0 for name in HEAD_LABELS]
+        volume = torch.tensor(around, device=device).index_select(0, phantom.head.reshape(-1).int())
+    else:
+        volume = torch.zeros(phantom.head.numel(), device=device)
     weights = torch.tensor([signal[name] for name in phantom.tissues], device=device)
     brain = weights @ phantom.fractions
-    points = torch.stack(torch.unravel_index(phantom.inside, phantom.shape), 1).float()
-    brain = brain * (1 + 0.02 * noise_at(points, 6, rng) + 0.02 * noise_at(points, 30, rng))
+    fine, coarse = rng.uniform(0.01, 0.03), rng.uniform(-0.03, 0.03)
+    brain = brain * (1 + fine * phantom.texture[0] + coarse * phantom.texture[1])
     if phantom.keep is not None:
         brain = brain * phantom.keep
     volume[phantom.inside] = brain

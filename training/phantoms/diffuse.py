@@ -26,8 +26,8 @@ def paint_multiple_sclerosis(item: Abnormality, canvas: Canvas) -> Abnormality:
         weight = _plaque_weight(place, canvas)
         centre = canvas.points[_draw(weight, canvas.rng)]
         shrink = {"infratentorial": 0.75, "juxtacortical": 0.8}.get(place, 1.0)
-        radius = largest * (1.0 if number == 0 else float(canvas.rng.uniform(0.3, 0.85)) * shrink)
-        amount = _ovoid(canvas, centre, max(radius, 1.7), elongated=place in ("periventricular", "callosal"))
+        radius = largest * (1.0 if number == 0 else float(canvas.rng.uniform(0.35, 0.95)) * shrink)
+        amount = _ovoid(canvas, centre, max(radius, 2.0), elongated=place in ("periventricular", "callosal"))
         amount = amount * (canvas.brain() * 1.1).clamp(0, 0.95)
         active = "enhancing" in item.traits and (number == 0 or canvas.rng.random() < 0.15)
         before |= canvas.paint("active_plaque" if active else "plaque", amount, "white_matter_lesion")
@@ -55,8 +55,9 @@ def _plaque_weight(kind: str, canvas: Canvas) -> Tensor:
         return above * white * (canvas.fractions["grey"] > 0.1) * (region["depth"] < 16)
     if kind == "callosal":
         return above * white * (x.abs() < 9) * (near > -1) * (near < 7) * (z > 4) * (z < 34)
-    prior = region["demyelination"] + 0.02
-    return above * white * prior * (near > 0) * (near < 13) * (x.abs() > 8)
+    # Most plaques lie beside the bodies, horns and trigones of the lateral ventricles, few beside the third.
+    lateral = (x.abs() > 8) & (z > 0) & (z < 36)
+    return above * white * lateral * (near > 0) * (-near / 4.5).exp()
 
 
 def _draw(weight: Tensor, rng: np.random.Generator) -> int:

@@ -93,8 +93,8 @@ def _swell(points: Tensor, movement: Movement) -> Tensor:
     # Never past the ventricle's middle, beyond which lies the opposite wall.
     amount = torch.minimum(amount, (distance + 1.6).clamp_min(0))
     # The third ventricle is a slit: its walls part less than those of the lateral ventricles.
-    slit = (points[:, 0].abs() < 9) & (points[:, 2] < 12)
-    amount = torch.where(slit, amount * 0.45, amount)
+    slit = torch.sigmoid((10 - points[:, 0].abs()) / 1.5) * torch.sigmoid((10 - points[:, 2]) / 2)
+    amount = amount * (1 - 0.5 * slit)
     return points - direction * amount[:, None]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.phantoms.anatomy import (
+    TISSUE_MAPS,
     Individual,
     Shape,
     age_sulci,
@@ -29,6 +30,7 @@ from training.phantoms.displacement import Mass, Movement, draw_push, trace_back
 from training.phantoms.facts import Abnormality, Facts, Pathology
 from training.phantoms.focal import FOCAL, Place
 from training.phantoms.head_shells import HEAD_LABELS
+from training.phantoms.normal_signs import paint_normal_signs
 from training.phantoms.places import DURAL_CENTRES, draw_centre, side_mask, site_mask
 from training.phantoms.scenario import draw_facts
 
@@ -60,6 +62,8 @@ class Phantom:
     inside: Tensor
     head: Tensor
     keep: Tensor | None
+    texture: Tensor  # (2, N) fine and coarse unevenness of tissue, unit variance
+    box: tuple[tuple[int, int], ...]  # first and last grid position with signal along each axis
     masks: dict[str, Tensor]
 
     @property
@@ -106,8 +110,10 @@ def make_phantom(
         done or FOCAL[item.pathology](item, canvas, centre)
         for item, done, centre in zip(facts.abnormalities, measured, centres, strict=True)
     )
-    _paint_vessels(canvas)
+    paint_normal_signs(canvas, facts.age)
     names = tuple(canvas.fractions)
+    keep = _strip(canvas) if cut else None
+    head = _thicken_sinus(individual.head, facts)
     return Phantom(
         facts=replace(facts, abnormalities=painted),
         shape=individual.shape,
@@ -115,8 +121,10 @@ def make_phantom(
         tissues=names,
         fractions=torch.stack([canvas.fractions[name] for name in names]),
         inside=individual.inside,
-        head=_thicken_sinus(individual.head, facts),
-        keep=_strip(canvas) if cut else None,
+        head=head,
+        keep=keep,
+        texture=torch.stack([noise_at(canvas.points, 6, rng), noise_at(canvas.points, 30, rng)]),
+        box=_box(head, individual, keep),
         masks=canvas.masks,
     )
 
@@ -126,14 +134,11 @@ def _lay_canvas(
 ) -> tuple[Canvas, list[Place]]:
     points, scale = individual.points, individual.scale
     maps = load_maps(str(points.device))
-    names = ("cerebellum", "stem", "thalamus", "striatum", "pallidum", "hippocampus")
-    tissue = sample(maps.tissue[4:10], points, maps)
-    regions = dict(zip(names, tissue, strict=True))
-    white = sample(maps.tissue[1:2], points, maps)[0]
     depth = sample(maps.fields[:1], points, maps)[0]
-    centres = [
-        _centre(item, points, regions | {"white": white, "depth": depth}, scale, rng) for item in facts.abnormalities
-    ]
+    regions = {"depth": depth}
+    if any(item.pathology in FOCAL for item in facts.abnormalities):
+        regions |= dict(zip(TISSUE_MAPS, sample(maps.tissue, points, maps), strict=True))
+    centres = [_centre(item, points, regions, scale, rng) for item in facts.abnormalities]
     movement = _movement(facts, centres, scale, rng)
     origin = trace_back(points, movement)
     fractions, found = brain_tissue(origin, _shape(facts, rng), rng)
@@ -215,25 +220,25 @@ def _shape(facts: Facts, rng: np.random.Generator) -> Shape:
     return Shape(float(sulci), (float(hippocampus[0]), float(hippocampus[1])))
 
 
-def _paint_vessels(canvas: Canvas) -> None:
-    """Sagittal and transverse sinuses, carotid and basilar arteries: flow voids that fill with contrast."""
-    x, y, z = canvas.points.unbind(1)
-    depth = canvas.regions["skull_depth"]
-    sagittal = (x.abs() < 3.6) & (depth < 4.5) & (z > -5)
-    transverse = (depth < 4.5) & ((z - (-14 - 0.12 * x.abs())).abs() < 3.2) & (y < -62)
-    basilar = (torch.hypot(x, y + 12 - 0.32 * (z + 30)) < 1.8) & (z > -42) & (z < -14)
-    carotid = (torch.hypot(x.abs() - 11, y - 6) < 2.4) & (z > -34) & (z < -12)
-    middle = (torch.hypot(y - 4, z + 14 - 0.08 * x.abs()) < 1.5) & (x.abs() > 10) & (x.abs() < 40)
-    canvas.paint("vein", (sagittal | transverse) * 0.85)
-    canvas.paint("artery", (basilar | carotid | middle) * 0.7)
-
-
 def _strip(canvas: Canvas) -> Tensor:
     """Points that an imperfect skull-stripping leaves."""
     ragged = noise_at(canvas.points, 25, canvas.rng) * 1.2 + noise_at(canvas.points, 9, canvas.rng) * 0.5
     cut = float(canvas.rng.uniform(-1.0, 3.0))
     kept = canvas.regions["skull_depth"] > cut + ragged
     return kept & (canvas.points[:, 2] > -72 + 4 * canvas.rng.normal())
+
+
+def _box(head: Tensor, individual: Individual, keep: Tensor | None) -> tuple[tuple[int, int], ...]:
+    """Where there is anything to see, for the field of view."""
+    if keep is None:
+        seen = head > 0
+        found = [
+            torch.nonzero(seen.flatten(1).any(1) if axis == 0 else seen.transpose(0, axis).flatten(1).any(1))
+            for axis in range(3)
+        ]
+        return tuple((int(one[0]), int(one[-1])) for one in found)
+    places = torch.unravel_index(individual.inside[keep], individual.shape)
+    return tuple((int(axis.min()), int(axis.max())) for axis in places)
 
 
 def _thicken_sinus(head: Tensor, facts: Facts) -> Tensor:

@@ -30,8 +30,9 @@ TISSUES: dict[str, Tissue] = {
     "striatum": Tissue(1010, 88, 50, 0.80, 0.78, 0.03),
     "pallidum": Tissue(790, 66, 30, 0.75, 0.80, 0.03),
     "stem": Tissue(740, 80, 56, 0.73, 0.76, 0.02),
-    "vein": Tissue(1500, 60, 16, 0.35, 1.6, 1.1),
+    "vein": Tissue(1500, 60, 9, 0.45, 1.6, 1.1),
     "artery": Tissue(1500, 30, 30, 0.15, 1.8, 1.0),
+    "choroid": Tissue(1200, 150, 60, 0.86, 1.5, 0.85),
     # Lesions
     "plaque": Tissue(1150, 150, 105, 0.86, 1.05),
     "active_plaque": Tissue(1300, 180, 115, 0.88, 1.0, 0.5),
@@ -48,7 +49,7 @@ TISSUES: dict[str, Tissue] = {
     "blood_acute": Tissue(1050, 44, 9, 0.84, 0.60),
     "blood_subacute": Tissue(380, 150, 26, 0.88, 0.85),
     "haemosiderin": Tissue(950, 30, 6, 0.70, 0.7),
-    "chronic_subdural": Tissue(1250, 340, 190, 0.96, 1.7),
+    "chronic_subdural": Tissue(1150, 230, 150, 0.94, 1.7),
     # Around the brain, by the labels of head_shells
     "air": Tissue(1000, 1, 0.5, 0.0, 0.0),
     "bone": Tissue(300, 8, 2, 0.10, 0.2),

@@ -178,7 +178,7 @@ def _multiple_sclerosis(pathology: Pathology, rng: np.random.Generator) -> Abnor
         pathology,
         "both",
         "white matter",
-        _size(rng, 11, 0.2, 7, 20),
+        _size(rng, 12, 0.25, 8, 22),
         count=count,
         severity=severity,
         traits=tuple(traits),
