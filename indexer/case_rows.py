@@ -91,8 +91,13 @@ def _examination(row: Mapping[str, Any], series: tuple[Series, ...], report: Rep
         series=series,
         report=report,
         partial=any(one.partial for one in series),
-        notes=tuple(json.loads(row["notes"])),
+        notes=(*json.loads(row["notes"]), *_lacking(series, report)),
     )
+
+
+def _lacking(series: tuple[Series, ...], report: Report | None) -> tuple[str, ...]:
+    notes = () if report else ("There is no report.",)
+    return notes if series else (*notes, "None of its series could be read.")
 
 
 def _series(row: Mapping[str, Any]) -> Series:

@@ -245,6 +245,13 @@ class CaseStore:
             rows = database.execute("SELECT key FROM examination WHERE source = ?", (source,)).fetchall()
         return frozenset(key for (key,) in rows)
 
+    def reported(self, source: str) -> int:
+        """How many examinations of a source have a report."""
+        row = self._row(
+            "SELECT count(*) FROM report r JOIN examination e ON e.id = r.examination_id WHERE e.source = ?", source
+        )
+        return int(row[0]) if row else 0
+
     def known_files(self, source: str) -> dict[str, tuple[int, int, str, tuple[int, ...], tuple[float, ...]]]:
         """Size, modification time, digest, shape and spacing of the files of a source, by path."""
         with self.connections.reading() as database:

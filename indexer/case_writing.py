@@ -9,8 +9,10 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from indexer.case_rows import read_examinations
 from indexer.case_words import index_report, index_sentence
 from indexer.cases import CaseMissing, Draft, DraftSeries, Report, Section
 from indexer.finding_words import stated_findings
@@ -29,6 +31,7 @@ def digest_of(*parts: object) -> str:
 
 def put(database: Database, draft: Draft) -> Change:
     """Insert an examination, or update what changed of it; its series with a problem are left out."""
+    draft = _with_kept_report(database, draft)
     series = tuple(one for one in draft.series if one.problem is None)
     digest = _digest(draft, series)
     found = database.execute("SELECT id, digest FROM examination WHERE key = ?", (draft.key,)).fetchone()
@@ -57,16 +60,33 @@ def put(database: Database, draft: Draft) -> Change:
     return "changed" if found else "added"
 
 
+def is_unchanged(database: Database, draft: Draft) -> bool:
+    """Whether `put` would leave an examination as it is."""
+    draft = _with_kept_report(database, draft)
+    series = tuple(one for one in draft.series if one.problem is None)
+    found = database.execute("SELECT digest FROM examination WHERE key = ?", (draft.key,)).fetchone()
+    return bool(found) and found[0] == _digest(draft, series)
+
+
 def remove(database: Database, key: str) -> int:
     """Delete a case with everything that hangs on it; its words leave the word index for good."""
     found = database.execute("SELECT id FROM examination WHERE key = ?", (key,)).fetchone()
     if not found:
         raise CaseMissing(f"Expected the key of an examination, got '{key[:40]}'.")
     database.execute("DELETE FROM examination WHERE id = ?", found)
+    # Until the generations are rewritten without its vectors, see `removal`.
+    database.execute("INSERT OR IGNORE INTO erasing (examination_id) VALUES (?)", found)
     for table in ("sentence_words", "report_words"):
         # Deleted tokens stay in the index's segments until these are merged.
         database.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608
     return int(found[0])
+
+
+def _with_kept_report(database: Database, draft: Draft) -> Draft:
+    if draft.report is not None or not draft.keep_report:
+        return draft
+    found = database.execute("SELECT id FROM examination WHERE key = ?", (draft.key,)).fetchone()
+    return replace(draft, report=read_examinations(database, found)[found[0]].report) if found else draft
 
 
 def _digest(draft: Draft, series: tuple[DraftSeries, ...]) -> str:
@@ -97,6 +117,8 @@ def _put_series(database: Database, identity: int, series: tuple[DraftSeries, ..
     rows = list(database.query("SELECT * FROM series WHERE examination_id = ?", (identity,)))
     kept = {row["name"]: row for row in rows}
     highest = max((row["number"] for row in rows), default=0)
+    if {row["name"]: row["digest"] for row in rows} != {one.name: one.digest for one in series}:
+        database.execute("DELETE FROM scored WHERE examination_id = ?", (identity,))
     for gone in set(kept) - {one.name for one in series}:
         database.execute("DELETE FROM series WHERE id = ?", (kept[gone]["id"],))
     for one in series:

@@ -224,7 +224,10 @@ class DraftSeries:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An examination as a source hands it to the store."""
+    """An examination as a source hands it to the store.
+
+    With `keep_report` a report that the store has stays where this has none: reports were not asked for.
+    """
 
     participant: str
     session: str | None
@@ -236,6 +239,7 @@ class Draft:
     date: str | None = None
     diagnosis: str | None = None
     notes: tuple[str, ...] = ()
+    keep_report: bool = False
 
     @property
     def key(self) -> str:

@@ -17,7 +17,7 @@ LINE_SECONDS = 5.0  # between two plain lines, so that a log of a long rebuild s
 
 
 class Progress(Protocol):
-    """Told after every item: how many are done, of how many, and a word about the last."""
+    """Told after every item: how many are done, of how many (0: not known), and a word about the last."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
@@ -59,7 +59,7 @@ def _bar(title: str) -> Iterator[Progress]:
 
         def advance(done: int, total: int, note: str = "") -> None:
             rate = done / max(time.monotonic() - started, 1e-6)
-            bar.update(task, completed=done, total=total, rate=f"{rate:.1f}/s", note=escape(note[:40]))
+            bar.update(task, completed=done, total=total or None, rate=f"{rate:.1f}/s", note=escape(note[:40]))
 
         yield advance
 
@@ -74,7 +74,7 @@ class _Lines:
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        if self._told is not None and done < total and now - self._told < LINE_SECONDS:
+        if self._told is not None and done != total and now - self._told < LINE_SECONDS:
             return
         self._told = now
         typer.echo(describe(self._title, done, total, now - self._started, note), err=True)
@@ -88,4 +88,5 @@ def describe(title: str, done: int, total: int, seconds: float, note: str = "") 
     """
     rate = done / max(seconds, 1e-6)
     left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
-    return f"{title}: {done} of {total}, {rate:.1f}/s{left}{f' ({note})' if note else ''}"
+    of = f" of {total}" if total else ""
+    return f"{title}: {done}{of}, {rate:.1f}/s{left}{f' ({note})' if note else ''}"

@@ -58,6 +58,7 @@ CREATE TABLE refused (
     stage TEXT NOT NULL, source TEXT NOT NULL, item TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
     series_id INTEGER REFERENCES series (id) ON DELETE CASCADE, digest TEXT NOT NULL DEFAULT '',
     encoder_id TEXT NOT NULL DEFAULT '', PRIMARY KEY (stage, source, item));
+CREATE TABLE erasing (examination_id INTEGER PRIMARY KEY);
 CREATE TABLE collection (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, title TEXT NOT NULL, created TEXT NOT NULL);
 CREATE TABLE collection_entry (
