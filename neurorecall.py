@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ import training.commands
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from encoders import Encoder, Volume
+    from search_api import ReportCheck, SearchEngine
 
 BANNER = (
     "For research and education. Not a medical device. Not for diagnosis, triage of patients or treatment decisions."
@@ -31,7 +35,7 @@ def build_application() -> typer.Typer:
     application.command()(demo)
     indexer.commands.register(application)
     search_api.commands.register(application, site=_build_site)
-    training.commands.register(application)
+    training.commands.register(application, open_searcher=_open_searcher, check_report=_check_report)
     return application
 
 
@@ -68,6 +72,18 @@ def _build_site(api: FastAPI) -> None:
     from web import build_site
 
     build_site(api)
+
+
+def _open_searcher(data: Path, encoder: Encoder) -> SearchEngine:
+    from search_api import SearchEngine
+
+    return SearchEngine.open(data, encoder)
+
+
+def _check_report(encoder: Encoder, volumes: Sequence[Volume], report: str) -> ReportCheck:
+    from search_api.report_check import check
+
+    return check(encoder, volumes, report)
 
 
 def main() -> None:

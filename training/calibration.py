@@ -94,7 +94,7 @@ def calibrate(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> 
 def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> CalibrationCohort:
     """Phantom examinations of several series each, encoded and fused by the bundle."""
     from training.phantoms.contrast import render
-    from training.phantoms.phantom import make_phantom
+    from training.phantoms.pathology import make_phantom
 
     embeddings: list[NDArray[np.float32]] = []
     present: list[frozenset[str]] = []
@@ -109,7 +109,7 @@ def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress
             voxels, affine = render(phantom, sequence, seed)
             volumes.append(Volume.from_voxels(voxels, affine, sequence))
         embeddings.append(bundle.encode_examination(volumes))
-        present.append(frozenset(phantom.facts.finding_names))
+        present.append(frozenset(name for name, there in phantom.facts.labels.items() if there))
         progress(number + 1, config.examinations)
     names = {finding.name for finding in bundle.findings}
     labels = {name: np.array([name in found for found in present]) for name in sorted(names)}
