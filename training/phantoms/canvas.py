@@ -5,6 +5,7 @@ Knows shapes, not diseases: `focal` and `diffuse` say what is painted where.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,9 +76,10 @@ class Canvas:
         """Greatest extent of a mask along its own longest axis, in world mm."""
         found = self.points[mask]
         if len(found) < 8:
-            return round(len(found) ** (1 / 3) * 2, 1)
+            return round(math.cbrt(len(found)) * 2, 1)
         centred = (found - found.mean(0)).double()
         _, _, axes = torch.linalg.svd(centred[:: max(1, len(centred) // 2000)], full_matrices=False)
         along = centred @ axes[0]
         ends = torch.quantile(along[:: max(1, len(along) // 4000)], along.new_tensor((0.01, 0.99)))
-        return round(float(ends[1] - ends[0]) * self.scale + 1, 1)
+        length: float = float(ends[1] - ends[0]) * self.scale + 1
+        return round(length, 1)

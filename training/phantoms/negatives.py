@@ -21,6 +21,7 @@ _DENIALS: dict[str, tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = 
         ("Normal ventricular system.", ("atrophy", "mass_effect"), ("chronic", "asymmetric")),
     ),
     "infarct": (
+        ("No infarct.", (), ()),
         ("No acute infarct.", (), ()),
         ("No evidence of acute or chronic infarction.", (), ()),
         ("No restricted diffusion.", ("haemorrhage", "glioma", "meningioma"), ()),
@@ -124,11 +125,15 @@ INDICATIONS: dict[Pathology | None, tuple[str, ...]] = {
 def denials(finding: str, facts: Facts) -> tuple[str, ...]:
     """Sentences that deny a finding and are true of these facts; none where the finding is present."""
     labels = facts.labels
+    diffusion = facts.acquired("DWI", "ADC")
     marks = {trait for item in facts.abnormalities for trait in item.traits}
     marks |= {item.stage for item in facts.abnormalities if item.stage}
     marks |= {word for item in facts.abnormalities for word in item.pathology.split()}
     return tuple(
         sentence
         for sentence, also, spoiled in _DENIALS[finding]
-        if not labels[finding] and not any(labels[name] for name in also) and not marks & set(spoiled)
+        if not labels[finding]
+        and (diffusion or "diffusion" not in sentence)
+        and not any(labels[name] for name in also)
+        and not marks & set(spoiled)
     )

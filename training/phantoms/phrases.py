@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.phantoms import wording_diffuse, wording_focal
+import training.phantoms.wording_diffuse as wording_diffuse
+import training.phantoms.wording_focal as wording_focal
 from training.phantoms.facts import Abnormality, Facts, Pathology
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
