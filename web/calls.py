@@ -15,7 +15,7 @@ import httpx
 from fastapi import Request
 
 # Who asks, from where and under which request id; everything else is made anew.
-_PASSED_ON = ("authorization", "cookie", "x-request-id", "user-agent", "origin", "sec-fetch-site", "sec-fetch-mode")
+_PASSED_ON = ("authorization", "cookie", "user-agent", "origin", "sec-fetch-site", "sec-fetch-mode")
 
 Parameters = tuple[tuple[str, str], ...]
 
@@ -27,7 +27,8 @@ class Problem(Exception):
         self.status = status
         self.code = _text(document.get("code")) or "unavailable"
         self.message = _text(document.get("message")) or "The server could not answer."
-        self.hint = _text(document.get("hint"))
+        hint = _text(document.get("hint"))
+        self.hint = "" if "openapi.json" in hint else hint  # that one is for programs
         self.request_id = _text(document.get("request_id"))
         self.retry_after = retry_after
         super().__init__(self.message)
@@ -65,10 +66,13 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
 
 def _client(request: Request) -> httpx.AsyncClient:
     address = (request.client.host, request.client.port) if request.client else ("127.0.0.1", 0)
+    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    # The call and the page are one request: one id finds both in the log.
+    headers |= {"x-request-id": str(request.scope["request_id"])} if "request_id" in request.scope else {}
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app=request.app, raise_app_exceptions=False, client=address),
         base_url=str(request.base_url),
-        headers={name: request.headers[name] for name in _PASSED_ON if name in request.headers},
+        headers=headers,
         timeout=None,  # noqa: S113  the transport knows no timeout: the API's own limits end a call
         trust_env=False,
     )

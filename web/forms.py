@@ -6,7 +6,7 @@ mean is left to the API, which refuses wrong ones with a sentence that the page 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 from urllib.parse import urlencode
@@ -84,7 +84,18 @@ class SearchForm:
     def without_filters(self, path: str) -> str:
         return self.link(path, **dict.fromkeys(FILTERS, ""))
 
-    def is_canonical(self, given: Iterable[tuple[str, str]]) -> bool:
+    @staticmethod
+    def understands(given: Sequence[tuple[str, str]]) -> bool:
+        """Whether every parameter is known and given once; a filter that is not applied would mislead.
+
+        >>> SearchForm.understands([("q", "glioma"), ("gender", "F")])
+        False
+        """
+        names = [name for name, _ in given]
+        known = {field.name for field in fields(SearchForm)} | {"age_from", "age_to"}
+        return set(names) <= known and len(names) == len(set(names))
+
+    @staticmethod
+    def is_canonical(given: Sequence[tuple[str, str]]) -> bool:
         """Whether a query string has no blank and no split field in it; others are redirected to their permalink."""
-        names = {field.name for field in fields(self)}
-        return all(value.strip() and name in names for name, value in given)
+        return all(value.strip() and name not in ("age_from", "age_to") for name, value in given)

@@ -11,19 +11,22 @@ from fastapi.responses import Response
 
 from web import routes_case, routes_collections, routes_desk, routes_search
 from web.calls import Problem
-from web.rendering import HERE, KeptFiles, Pages, problem_page
+from web.refusals import RefusalPages
+from web.rendering import HERE, KeptFiles, Pages, pages_of, problem_page
 
 
 def build_site(app: FastAPI) -> None:
     """Add the pages to the API's application."""
-    app.state.pages = Pages()
+    pages = Pages()
+    app.state.pages = pages
     app.mount("/static", KeptFiles(directory=HERE / "static"), name="static")
     for routes in (routes_search, routes_case, routes_collections, routes_desk):
         app.include_router(routes.router, include_in_schema=False)
     app.add_exception_handler(Problem, _show_problem)
+    app.add_middleware(RefusalPages, pages=pages)
 
 
 async def _show_problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
-    return problem_page(request, error)
+    return problem_page(pages_of(request), request, error)

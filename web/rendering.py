@@ -71,9 +71,9 @@ def pages_of(request: Request) -> Pages:
     return cast(Pages, request.app.state.pages)
 
 
-def problem_page(request: Request, problem: Problem) -> HTMLResponse:
+def problem_page(pages: Pages, request: Request, problem: Problem) -> HTMLResponse:
     """What the API refused, as a page with the same status."""
-    page = pages_of(request).render(request, "problem.html", {"problem": problem}, problem.status)
+    page = pages.render(request, "problem.html", {"problem": problem}, problem.status)
     if problem.retry_after:
         page.headers["Retry-After"] = problem.retry_after
     return page

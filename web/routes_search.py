@@ -54,14 +54,17 @@ async def search(request: Request) -> Response:
     """The gallery for words or an example; the query string is that of `/api/search`."""
     given = request.query_params
     form = SearchForm.read(given)
-    if not form.is_canonical(given.multi_items()):
+    items = tuple(given.multi_items())
+    understood = form.understands(items)
+    if understood and not form.is_canonical(items):
         return RedirectResponse(form.link("/search"), 303)
-    if not form.asked:
+    if understood and not form.asked:
         return RedirectResponse(form.link("/"), 303)
     asked = form if form.k else replace(form, k=HITS_A_PAGE[0])
     choices = await form_choices(request)
     try:
-        answer = Answer.from_dict(await calls.get(request, "/api/search", asked.parameters()))
+        # What the form does not understand goes to the API as it is, which says what is wrong with it.
+        answer = Answer.from_dict(await calls.get(request, "/api/search", asked.parameters() if understood else items))
     except calls.Problem as problem:
         return _with_problem(request, form, choices, problem)
     context = {
@@ -88,7 +91,7 @@ async def search_scan(request: Request) -> Response:
     try:
         answer = Answer.from_dict(await calls.pass_on(request, "/api/search/scan"))
     except calls.Problem as problem:
-        return problem_page(request, problem)
+        return problem_page(pages_of(request), request, problem)
     form = SearchForm(q=answer.query)
     context = {"form": form, "answer": answer, "cards": cards(answer, None), **await form_choices(request)}
     return pages_of(request).render(request, "scan_results.html", context)

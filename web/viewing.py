@@ -13,11 +13,12 @@ from urllib.parse import urlencode
 from search_api.answers import ExaminationSummary, SeriesSummary
 from web.gallery import telling_series, thumbnail
 
-# Planes in the order of a volume's axes X Y Z (RAS+), with where their first slice lies and their last.
+# Name, axis of a volume (X Y Z, RAS+), where the first slice lies and the last, and what is on the viewer's left and
+# right in radiological convention.
 PLANES = (
-    ("axial", 2, "inferior", "superior"),
-    ("coronal", 1, "posterior", "anterior"),
-    ("sagittal", 0, "left", "right"),
+    ("axial", 2, "inferior", "superior", "RL"),
+    ("coronal", 1, "posterior", "anterior", "RL"),
+    ("sagittal", 0, "left", "right", "AP"),
 )
 WINDOWS = (("", "Full"), ("soft", "Soft"), ("narrow", "Narrow"))
 STEP = 5  # slices that the fast links and the page keys go
@@ -32,6 +33,7 @@ class PlaneView:
     count: int
     low: str
     high: str
+    sides: str
     picture: str
     pattern: str
     back: str | None
@@ -97,7 +99,7 @@ def viewer_of(
     if chosen is None:
         return None
     window = given.get("window", "") if given.get("window") in dict(WINDOWS) else ""
-    places = {name: _place(given.get(name, ""), _count(chosen, axis)) for name, axis, _, _ in PLANES}
+    places = {name: _place(given.get(name, ""), _count(chosen, axis)) for name, axis, *_ in PLANES}
     moved = tuple((name, str(places[name])) for name in places if name in given)
     state = _State(examination.key, kept, str(chosen.number), window, moved)
     return Viewer(
@@ -127,8 +129,8 @@ def _tab(series: SeriesSummary, chosen: bool, state: _State) -> SeriesTab:
     return SeriesTab(series, title_of_series(series), thumbnail(state.key, series.number), link, chosen)
 
 
-def _plane(plane: tuple[str, int, str, str], series: SeriesSummary, index: int, state: _State) -> PlaneView:
-    name, axis, low, high = plane
+def _plane(plane: tuple[str, int, str, str, str], series: SeriesSummary, index: int, state: _State) -> PlaneView:
+    name, axis, low, high, sides = plane
     count = _count(series, axis)
     window = f"?window={state.window}" if state.window else ""
     pattern = f"/api/examinations/{state.key}/series/{series.number}/slices/{name}/{{index}}.png{window}"
@@ -143,6 +145,7 @@ def _plane(plane: tuple[str, int, str, str], series: SeriesSummary, index: int, 
         count=count,
         low=low,
         high=high,
+        sides=sides,
         picture=pattern.format(index=index),
         pattern=pattern,
         back=step(-1),

@@ -38,10 +38,19 @@
   const files = one("#files");
   if (drop && files) {
     const list = one("#chosen");
+    /* Of several files each can be told its MR sequence; one a file, in their order, as the API expects. */
+    const hint = one("#scan [name=sequence_hint]");
+    const sequenceOf = (name) => {
+      const select = hint.cloneNode(true);
+      select.name = "sequences";
+      select.setAttribute("aria-label", `MR sequence of ${name}`);
+      return select;
+    };
     const show = () => {
       list.replaceChildren(...[...files.files].map((file) => {
         const item = document.createElement("li");
         item.textContent = `${file.name} · ${(file.size / 2 ** 20).toFixed(1)} MiB`;
+        if (files.files.length > 1) item.append(sequenceOf(file.name));
         return item;
       }));
     };
