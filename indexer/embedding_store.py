@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.sequences import MRSequence
-from indexer.cases import Assertion
+from indexer.cases import Assertion, Refused
 from indexer.connections import Connections
 
 SEQUENCES = tuple(str(sequence) for sequence in MRSequence)
 ASSERTIONS = tuple(str(assertion) for assertion in Assertion)
 PAGE = 4096  # texts read at a time
+# Reasons that pass without the file's content changing: such series are tried again at every rebuild.
+PASSING = ("missing", "unreadable", "changed_since_ingest", "worker_ended")
 
 
 class Kind(StrEnum):
@@ -41,6 +43,8 @@ class PendingSeries:
     name: str
     sequence: MRSequence
     digest: str
+    size: int
+    modified: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class EncodedSeries:
     partial: bool
     remarks: tuple[str, ...]
     thumbnail: bytes
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +93,21 @@ class EmbeddingStore:
     def pending_series(self, encoder_id: str, *, full: bool = False) -> tuple[PendingSeries, ...]:
         """Series of a known MR sequence without an embedding of this encoder, those refused as they are left out."""
         lacking = "1" if full else "(e.id IS NULL OR e.encoder_id <> :encoder OR e.digest <> s.digest)"
-        refused = "0" if full else "r.digest = s.digest AND r.encoder_id = :encoder"
+        passing = ", ".join(f"'{code}'" for code in PASSING)
+        refused = "0" if full else f"r.digest = s.digest AND r.encoder_id = :encoder AND r.code NOT IN ({passing})"
         with self._connections.reading() as database:
             rows = database.execute(
-                "SELECT s.id, s.examination_id, s.path, s.name, s.sequence, s.digest FROM series s"  # noqa: S608
+                "SELECT s.id, s.examination_id, s.path, s.name, s.sequence, s.digest, s.size, s.modified FROM series s"  # noqa: S608
                 " LEFT JOIN embedding e ON e.kind = 'series' AND e.item_id = s.id"
                 f" WHERE s.sequence IS NOT NULL AND {lacking} AND NOT EXISTS (SELECT 1 FROM refused r"
                 f" WHERE r.stage = 'rebuild' AND r.series_id = s.id AND {refused}) ORDER BY s.id",
                 {"encoder": encoder_id},
             ).fetchall()
-        return tuple(PendingSeries(i, e, Path(p), n, MRSequence(s), d) for i, e, p, n, s, d in rows)
+        return tuple(PendingSeries(i, e, Path(p), n, MRSequence(s), *rest) for i, e, p, n, s, *rest in rows)
 
-    def count_pending_texts(self, kind: Kind, encoder_id: str) -> int:
-        return sum(len(page) for page in self.pending_texts(kind, encoder_id))
+    def count_pending(self, kind: Kind, encoder_id: str, *, full: bool = False) -> int:
+        """How many reports or sentences `pending_texts` gives."""
+        return sum(len(page) for page in self.pending_texts(kind, encoder_id, full=full))
 
     def pending_texts(self, kind: Kind, encoder_id: str, *, full: bool = False) -> Iterator[tuple[PendingText, ...]]:
         """Pages of reports or sentences without an embedding of this encoder, by rising id."""
@@ -128,9 +136,16 @@ class EmbeddingStore:
                 row = (series.id, series.examination_id, encoder_id, series.digest, _blob(one.embedding))
                 database.execute(_put_statement(Kind.SERIES), row)
                 database.execute(
-                    "UPDATE series SET partial = ?, remarks = ? WHERE id = ?",
-                    (int(one.partial), json.dumps(one.remarks), series.id),
+                    "UPDATE series SET partial = ?, remarks = ?, shape = ?, spacing = ? WHERE id = ?",
+                    (
+                        int(one.partial),
+                        json.dumps(one.remarks),
+                        json.dumps(one.shape),
+                        json.dumps(one.spacing),
+                        series.id,
+                    ),
                 )
+                database.execute("DELETE FROM scored WHERE examination_id = ?", (series.examination_id,))
                 database.execute(
                     "INSERT OR REPLACE INTO thumbnail VALUES (?, ?, ?)", (series.id, series.digest, one.thumbnail)
                 )
@@ -150,7 +165,10 @@ class EmbeddingStore:
     def refuse(self, encoder_id: str, series: PendingSeries, item: str, code: str, message: str) -> None:
         """Keep why a series could not be encoded; an embedding of other content goes."""
         with self._connections.writing() as database:
-            database.execute("DELETE FROM embedding WHERE kind = 'series' AND item_id = ?", (series.id,))
+            database.execute(
+                "DELETE FROM embedding WHERE kind = 'series' AND item_id = ? AND digest <> ?",
+                (series.id, series.digest),
+            )
             database.execute(
                 "INSERT OR REPLACE INTO refused (stage, source, item, code, message, series_id, digest, encoder_id)"
                 " SELECT 'rebuild', e.source, ?, ?, ?, ?, ?, ? FROM examination e WHERE e.id = ?",
@@ -194,20 +212,43 @@ class EmbeddingStore:
                     digest.update(repr((str(kind), *row)).encode())
         return digest.hexdigest()
 
-    def examinations_to_score(self, encoder_id: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
-        """The series' embeddings of every examination that has some."""
+    def count(self, kind: Kind, encoder_id: str) -> int:
+        """How many embeddings `iter_embeddings` gives."""
+        statement = (
+            f"SELECT count(*) FROM embedding e JOIN {kind} i ON i.id = e.item_id"  # noqa: S608
+            " WHERE e.kind = ? AND e.encoder_id = ? AND e.digest = i.digest"
+        )
+        with self._connections.reading() as database:
+            return int(database.execute(statement, (str(kind), encoder_id)).fetchone()[0])
+
+    def unscored(self, encoder_id: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
+        """The series' embeddings of every examination whose findings were not scored since they were made."""
+        with self._connections.reading() as database:
+            rows = database.execute(
+                "SELECT e.examination_id, s.sequence, e.vector FROM embedding e JOIN series s ON s.id = e.item_id"
+                " WHERE e.kind = 'series' AND e.encoder_id = ? AND e.examination_id NOT IN"
+                " (SELECT examination_id FROM scored) ORDER BY s.examination_id, s.number",
+                (encoder_id,),
+            ).fetchall()
         found: dict[int, list[tuple[MRSequence, NDArray[np.float32]]]] = {}
-        for batch in self.iter_embeddings(Kind.SERIES, encoder_id):
-            for examination, code, vector in zip(batch.examinations, batch.codes, batch.vectors, strict=True):
-                found.setdefault(int(examination), []).append((MRSequence(SEQUENCES[code]), vector.astype(np.float32)))
+        for examination, sequence, blob in rows:
+            vector = np.frombuffer(blob, np.float16).astype(np.float32)
+            found.setdefault(examination, []).append((MRSequence(sequence), vector))
         return {examination: tuple(series) for examination, series in found.items()}
 
     def put_scores(self, scores: dict[int, tuple[tuple[str, float, bool], ...]]) -> None:
-        """Replace all findings' scores by (finding, score, flagged) of each examination; one transaction."""
+        """Keep (finding, score, flagged) of examinations; one transaction."""
         rows = [(identity, *score) for identity, findings in scores.items() for score in findings]
         with self._connections.writing() as database:
-            database.execute("DELETE FROM scored")
-            database.conn.executemany("INSERT INTO scored VALUES (?, ?, ?, ?)", rows)
+            database.conn.executemany("INSERT OR REPLACE INTO scored VALUES (?, ?, ?, ?)", rows)
+
+    def refused(self) -> tuple[Refused, ...]:
+        """The series that could not be encoded."""
+        with self._connections.reading() as database:
+            rows = database.execute(
+                "SELECT item, code, message FROM refused WHERE stage = 'rebuild' ORDER BY source, item"
+            ).fetchall()
+        return tuple(Refused(*row) for row in rows)
 
 
 def _put_statement(kind: Kind) -> str:

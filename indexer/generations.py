@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from encoders.sequences import MRSequence
 from indexer import generation_files
-from indexer.embedding_store import ASSERTIONS, SEQUENCES, Kind
+from indexer.embedding_store import ASSERTIONS, SEQUENCES, EmbeddingBatch, Kind
 from indexer.generation_files import ARRAYS, GenerationError, Manifest
 from indexer.vector_store import FaissStore, VectorError, VectorStore, check_queries
 
@@ -135,6 +135,8 @@ class Index:
         check_queries(queries, self.dim)
         allowed = _allowed(shelf, examinations, _codes(kind, sequence, assertions))
         scores, positions = shelf.store.search(queries, k, allowed)
+        # Unit vectors kept as float16 are up to 0.0005 too long; a cosine is 1 at most.
+        scores = np.minimum(scores, np.float32(1.0))
         keys, cases = shelf.keys[positions], shelf.examinations[positions]
         return tuple(
             tuple(map(Neighbour, some_keys, some_cases, some_scores))
@@ -150,6 +152,21 @@ class Index:
     def keys(self, kind: Kind) -> NDArray[np.int64]:
         """Row ids of all vectors of a kind, rising."""
         return np.asarray(self._shelves[kind].keys)
+
+    def owners(self, kind: Kind) -> NDArray[np.int64]:
+        """Row ids of the examinations that the vectors of a kind belong to, in the order of `keys`."""
+        return np.asarray(self._shelves[kind].examinations)
+
+    def batch(self, kind: Kind, positions: NDArray[np.int64]) -> EmbeddingBatch:
+        """What is stored at positions (M,), for writing another generation."""
+        shelf = self._shelves[kind]
+        vectors = shelf.store.reconstruct(positions).astype(np.float16)
+        return EmbeddingBatch(
+            np.asarray(shelf.keys[positions]),
+            np.asarray(shelf.examinations[positions]),
+            np.asarray(shelf.codes[positions]),
+            vectors,
+        )
 
     def check(self) -> tuple[str, ...]:
         """Problems found: files that changed, counts that differ, row ids that come twice. Empty when all is well."""
@@ -185,7 +202,10 @@ def _whole(data: Path, name: str) -> tuple[Path, Manifest]:
     folder = data / generation_files.FOLDER / name
     if not folder.is_dir():
         raise GenerationError(f"Expected generation {name}, found none.")
-    return folder, generation_files.read_manifest(folder)
+    manifest = generation_files.read_manifest(folder)
+    if manifest.name != name:
+        raise GenerationError(f"Expected generation {name} in its folder, found {manifest.name}.")
+    return folder, manifest
 
 
 def _notes(name: str, problems: list[str]) -> tuple[str, ...]:

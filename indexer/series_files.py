@@ -59,7 +59,7 @@ def inspect(
     """What ingest keeps of a file; an unreadable one gets a `problem`, never an exception."""
     notes = () if sequence else ("Its MR sequence is not known; it is kept and not searched by.",)
     try:
-        size, modified = _stamp(path)
+        size, modified = stamp(path)
         earlier = (known or {}).get(str(path))
         if earlier and (earlier.size, earlier.modified) == (size, modified):
             digest, shape, spacing = earlier.digest, earlier.shape, earlier.spacing
@@ -115,7 +115,8 @@ def _frame(path: Path, sequence: MRSequence | None) -> int | Literal["mean"]:
     return int(np.argmin([abs(weight - USUAL_B_VALUE) for weight in weights]))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and modification time in ns: as long as both stay, so does the content."""
     found = [one.stat() for one in _parts(path)]
     return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
 

@@ -1,0 +1,208 @@
+"""The commands that take examinations in and keep the index: ingest, rebuild, status, verify, restore, remove.
+
+Each prints plain lines, or with --json one document, and ends with 0 done, 1 failed, 2 wrong usage, 3 done with refused
+items. The work itself is left to the modules that they call.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from indexer.cases import Refused
+
+REFUSED = 3
+
+
+def default_data() -> Path:
+    """The platform's place for a user's data."""
+    import platformdirs
+
+    return platformdirs.user_data_path("neurorecall")
+
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar="NEURORECALL_DATA",
+        help="Where the cases and the index are kept.",
+        default_factory=default_data,
+        show_default="the user's data directory",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+
+
+def register(application: typer.Typer) -> None:
+    """Add the indexer's commands to the front door."""
+    for command in (ingest, rebuild, status, verify, restore, remove):
+        application.command()(command)
+
+
+def ingest(
+    source: Annotated[str, typer.Argument(help="BIDS folder, or folder of NIfTI.")],
+    data: Data,
+    reports: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Reports: TSV, CSV or JSON lines.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take examinations in. Repeat it at will: what did not change is left alone."""
+    from indexer.ingest import ingest as take_in
+    from indexer.progress import reporter
+
+    with _failures(as_json), reporter("ingest", quiet=as_json) as progress:
+        summary = take_in(source, data, reports, dry_run, progress)
+    would = "would be " if dry_run else ""
+    lines = [
+        f"{summary.source}: {summary.examinations} examinations, {summary.reported} with a report: {would}"
+        f"{summary.added} added, {summary.changed} changed, {summary.unchanged} unchanged."
+    ]
+    _tell(as_json, {"status": "done", **asdict(summary)}, [*lines, *summary.notes], summary.refused)
+
+
+def rebuild(
+    data: Data,
+    full: Annotated[bool, typer.Option("--full", help="Encode everything again.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that read and encode series.")] = 1,
+    bundle: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Another bundle than the shipped one.")
+    ] = None,
+    store: Annotated[str, typer.Option(help="Where vectors are searched: faiss.")] = "faiss",
+    ray: Annotated[str | None, typer.Option(help="A Ray cluster; not in this build.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Encode what lacks an embedding, build a new generation of the index, check it and switch to it."""
+    if ray is not None:
+        raise typer.BadParameter("Ray is not in this build; use --workers N on this machine.", param_hint="--ray")
+    if store != "faiss":
+        raise typer.BadParameter(
+            f"'{store[:40]}' is not in this build; use faiss, which is the default.", param_hint="--store"
+        )
+    import encoders
+    from indexer.progress import reporter
+    from indexer.rebuild import rebuild as build
+
+    with _failures(as_json), reporter("rebuild", quiet=as_json) as progress:
+        summary = build(data, encoders.load(bundle), full, workers, progress)
+    built = "is new" if summary.switched else "is up to date"
+    line = (
+        f"Generation {summary.generation} {built}: {summary.encoded} vectors made, {summary.reused} reused, in"
+        f" {summary.seconds:.1f} s, by {summary.encoder_id}."
+    )
+    _tell(as_json, {"status": "done", **asdict(summary)}, [line, *summary.notes], summary.refused)
+
+
+def status(
+    data: Data,
+    as_json: Json = False,
+) -> None:
+    """What is there: cases, sources, generations, what was refused."""
+    from indexer.overview import overview
+
+    with _failures(as_json):
+        found = overview(data)
+    _tell(as_json, {"status": "done", **found.to_dict()}, found.lines(), found.refused, refusing=False)
+
+
+def verify(
+    data: Data,
+    as_json: Json = False,
+) -> None:
+    """Check every hash, count and key; ends with 1 where one is wrong."""
+    from indexer.verification import verify as check
+
+    with _failures(as_json):
+        problems, remarks = check(data)
+    lines = [*problems, *remarks, f"{len(problems)} problems found." if problems else "All is as it was written."]
+    _tell(as_json, {"status": "failed" if problems else "done", "problems": problems, "remarks": remarks}, lines)
+    if problems:
+        raise typer.Exit(1)
+
+
+def restore(
+    generation: Annotated[str, typer.Argument(help="Its name, as `status` gives it.")],
+    data: Data,
+    as_json: Json = False,
+) -> None:
+    """Serve an older generation of the index again."""
+    from indexer import generation_files
+    from indexer.generations import GenerationError, Index
+    from indexer.writer_lock import writer_lock
+
+    with _failures(as_json):
+        if generation not in generation_files.names(data):
+            known = ", ".join(generation_files.names(data)) or "none"
+            raise GenerationError(f"Expected one of the generations ({known}), got '{generation[:40]}'.")
+        with writer_lock(data):
+            Index.open_generation(data, generation).self_test()
+            generation_files.switch(data, generation)
+    _tell(as_json, {"status": "done", "generation": generation}, [f"Generation {generation} serves again."])
+
+
+def remove(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Keys of examinations.")],
+    data: Data,
+    as_json: Json = False,
+) -> None:
+    """Remove cases with report, vectors and pictures, in every generation. Their source's files are not touched."""
+    from indexer.removal import remove_cases
+
+    with _failures(as_json):
+        summary = remove_cases(data, keys)
+    lines = [
+        f"Removed {len(summary.removed)} cases, also from {len(summary.generations)} generations.",
+        "Take their files out of the source as well: another ingest of it brings them back.",
+    ]
+    _tell(as_json, {"status": "done", **asdict(summary)}, lines)
+
+
+@contextmanager
+def _failures(as_json: bool) -> Iterator[None]:
+    """Known failures as one sentence and status 1; never a stack trace for what a user can mend."""
+    try:
+        yield
+    except ValueError as error:
+        # The indexer's errors are ValueErrors with a sentence for people; an unknown one is worth the same.
+        _fail(as_json, str(getattr(error, "code", "failed")), str(error), str(getattr(error, "hint", "")))
+    except (OSError, sqlite3.OperationalError) as error:
+        full = getattr(error, "errno", None) == errno.ENOSPC or "disk is full" in str(error)
+        reason = "there is no space left" if full else getattr(error, "strerror", None) or str(error)
+        _fail(as_json, "no_space" if full else "not_possible", f"This could not be done: {reason}.", "")
+
+
+def _fail(as_json: bool, code: str, message: str, hint: str) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps({"status": "failed", "code": code, "message": message, "hint": hint}))
+    else:
+        typer.echo(" ".join(filter(None, (message, hint))), err=True)
+    raise typer.Exit(1)
+
+
+def _tell(
+    as_json: bool,
+    document: dict[str, Any],
+    lines: Sequence[str],
+    refused: Sequence[Refused] = (),
+    *,
+    refusing: bool = True,
+) -> None:
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        for line in lines:
+            typer.echo(line)
+        for one in refused:
+            typer.echo(f"refused: {one.item}: {one.message} [{one.code}]")
+    if refused and refusing:
+        raise typer.Exit(REFUSED)
