@@ -19,6 +19,7 @@ import numpy as np
 
 import encoders
 from encoders.bundle import Encoder
+from encoders.findings import FindingScore
 from encoders.volume import Volume
 from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter
@@ -169,6 +170,11 @@ class SearchEngine:
     def case(self, key: str) -> Case:
         """One examination with its report; raises CaseMissing."""
         return Case.of(self._store.examination(key))
+
+    def findings(self, key: str, operating_point: str | None = None) -> tuple[FindingScore, ...]:
+        """Score a stored examination by its indexed series; none where it has no vector. Raises CaseMissing."""
+        point = triage.read_operating_point(operating_point)
+        return triage.stored_findings(self._snapshot.shelves, self._encoder, self._store.id_of(key), point)
 
     def facets(self, filters: CaseFilter | None = None) -> dict[str, dict[str, int]]:
         """Exact counts by field of the examinations that pass the filters."""

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from search_api.absence import spans_of
 from search_api.spelling import Lexicon, Term, correct, lexicon, words_of
 
 LONGEST_TEXT = 2_000  # characters
@@ -21,50 +22,23 @@ _PASSAGE_WORDS, _PASSAGE_CONCEPTS = 60, 6
 _ACCOMPANYING = 0.25
 
 _TOKEN = re.compile(r"[^\W_]+|[,;:]|[.!?](?=\s|$)")
-_UNNEGATED = (
-    ("no", "change"),
-    ("no", "significant", "change"),
-    ("no", "interval", "change"),
-    ("without", "change"),
-    ("not", "only"),
-    ("cannot", "exclude"),
-    ("can", "not", "exclude"),
-    ("cannot", "be", "excluded"),
-    ("not", "excluded"),
-    ("without", "contrast"),
-)
-_OPENING = (
-    ("absence", "of"),
-    ("negative", "for"),
-    ("free", "of"),
-    ("lack", "of"),
-    ("ruled", "out"),
-    ("no",),
-    ("not",),
-    ("without",),
-    ("absent",),
-    ("neither",),
-    ("nor",),
-    ("excluding",),
-    ("resolved",),
-)
-_CLOSING = (
-    ("ruled", "out"),
-    ("not", "seen"),
-    ("not", "present"),
-    ("is", "absent"),
-    ("has", "resolved"),
-    ("absent",),
-    ("excluded",),
-    ("resolved",),
-)
-_LIST_WORDS = frozenset({",", "and", "or", "nor", "plus", "with"})
-_ENDS_ABSENCE = frozenset({";", ".", "!", "?", ":", "but", "with", "however", "although", "plus"})
-_UNDIVIDED = (("grey", "and", "white"), ("gray", "and", "white"), ("white", "and", "grey"), ("white", "and", "gray"))
 _NORMAL = frozenset({"normal", "unremarkable", "healthy", "normality"})
 _ABNORMALITY = frozenset(
     {"abnormality", "abnormalities", "abnormal", "lesion", "lesions", "pathology", "disease", "finding", "findings"}
 ) | {"focal", "intracranial", "significant", "acute", "structural", "documented", "any", "brain"}
+
+
+# What a report says of an examination without a finding.
+_NOTHING_ABNORMAL = (
+    ("no", "abnormality"),
+    ("no", "focal", "abnormality"),
+    ("no", "intracranial", "abnormality"),
+    ("no", "significant", "abnormality"),
+    ("no", "acute", "abnormality"),
+    ("no", "lesion"),
+    ("no", "focal", "lesion"),
+)
+_NORMAL_STUDY = (("normal", "study"), ("normal", "examination"), ("normal", "scan"), ("normal", "brain"))
 
 
 class QueryError(ValueError):
@@ -165,7 +139,7 @@ class _Reader:
         if sum(token.isalnum() for token in tokens) > _PASSAGE_WORDS:
             return self._passage(text, tokens)
         tokens = tuple(self._corrected(tokens))
-        spans = [(words, absent) for words, absent in _spans(tokens) if self._content(words)]
+        spans = [(words, absent) for words, absent in spans_of(tokens) if self._content(words)]
         if len(spans) > _PASSAGE_CONCEPTS:
             return self._passage(text, tokens)
         return tuple(self._concept(words, absent) for words, absent in spans)
@@ -215,12 +189,15 @@ class _Reader:
             texts = tuple(f"no {text}" for text in texts)
             if set(self._content(words)) <= _ABNORMALITY:
                 self.expanded.append("asks for a normal examination")
-                return Concept(texts, groups, Asks.NORMAL)
+                said = ("no", *self._content(words))
+                return Concept(texts, (WordGroup((said, *_NOTHING_ABNORMAL, *_NORMAL_STUDY)),), Asks.NORMAL)
             self.expanded.append(f"asks for the absence of: {' '.join(words)}")
             return Concept(texts, groups, Asks.ABSENT)
         if normal:
             alone = set(self._content(words)) <= self.lexicon.normal_company | _NORMAL
             self.expanded.append("asks for a normal examination" if alone else f"asks for normality: {' '.join(words)}")
+            if alone:
+                groups = tuple(_with_nothing_abnormal(group) for group in groups)
         return Concept(texts, groups, Asks.NORMAL if normal else Asks.PRESENT)
 
     def _groups(
@@ -241,7 +218,7 @@ class _Reader:
             if term is None or (normal and name[0] in self.lexicon.normal_company):
                 spelled.append(name[0])
                 if self._content(name):
-                    slight = name[0].isdigit() or (normal and name[0] in self.lexicon.normal_company)
+                    slight = name[0].isdigit() or name[0] in self.lexicon.normal_company
                     forms = _numbers((name, *((twin,) for twin in self.lexicon.twins(name[0]))))
                     groups.append(WordGroup(forms, _ACCOMPANYING if slight else 1.0))
                     self._note_twins(name[0])
@@ -288,42 +265,12 @@ def _other_number(form: tuple[str, ...]) -> tuple[str, ...] | None:
     return (*form[:-1], last[:-1] if last.endswith("s") else f"{last}s")
 
 
+def _with_nothing_abnormal(group: WordGroup) -> WordGroup:
+    """The word "normal" also stands in what "no abnormality" says."""
+    if not any(word in _NORMAL for form in group.forms for word in form):
+        return group
+    return WordGroup((*group.forms, *_NOTHING_ABNORMAL), group.weight)
+
+
 def _asks_normal(words: tuple[str, ...]) -> bool:
     return any(word in _NORMAL and words[place + 1 : place + 2] != ("pressure",) for place, word in enumerate(words))
-
-
-def _spans(tokens: tuple[str, ...]) -> list[tuple[tuple[str, ...], bool]]:
-    """Cut tokens into concepts, each with whether its absence is asked for."""
-    spans: list[tuple[tuple[str, ...], bool]] = []
-    words: list[str] = []
-    absent = False
-    position = 0
-
-    def close(negated: bool) -> None:
-        if words:
-            spans.append((tuple(words), negated))
-            words.clear()
-
-    while position < len(tokens):
-        token = tokens[position]
-        if cue := _cue(tokens, position, (*_UNNEGATED, *_UNDIVIDED)):
-            words.extend(() if cue == ("not", "only") else cue)
-        elif words and (cue := _cue(tokens, position, _CLOSING)):
-            close(True)
-        elif cue := _cue(tokens, position, _OPENING):
-            close(absent)
-            absent = True
-        elif token in _ENDS_ABSENCE or (token in _LIST_WORDS and (absent or token not in {"or", "nor"})):
-            cue = (token,)
-            close(absent)
-            absent = absent and token not in _ENDS_ABSENCE
-        else:
-            cue = (token,)
-            words.append(token)
-        position += len(cue)
-    close(absent)
-    return spans
-
-
-def _cue(tokens: tuple[str, ...], position: int, cues: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    return next((cue for cue in cues if tokens[position : position + len(cue)] == cue), ())

@@ -1,0 +1,75 @@
+"""The worklist: examinations without a report, the highest "abnormal" score first, with reasons and thresholds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from search_cases import CASES, build_archive
+from test_report_check import FixedScores
+from toy_encoder import ToyEncoder
+
+from encoders.calibration import OperatingPoint
+from encoders.findings import FindingScore
+from indexer.cases import CaseFilter
+from search_api.answers import Worklist
+from search_api.engine import SearchEngine
+from search_api.query import QueryError
+
+
+class ByEmbedding(FixedScores):
+    """Scores that differ by examination: the first value of the embedding decides."""
+
+    def score(self, embedding, point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
+        value = float(np.clip(0.5 + 2 * embedding[0], 0.0, 1.0))
+        self.fixed = {"abnormal": value, "infarct": value / 2, "meningioma": 0.9}
+        return super().score(embedding, point)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_archive(tmp_path_factory.mktemp("archive"), reports=False)
+
+
+def test_every_unreported_examination_is_listed_highest_first(data: Path) -> None:
+    with SearchEngine.open(data, ByEmbedding()) as engine:
+        listed = engine.triage()
+    assert len(listed.entries) == listed.total == len(CASES)
+    scores = [entry.score for entry in listed.entries]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) > 1
+    assert [entry.rank for entry in listed.entries] == list(range(1, len(CASES) + 1))
+    assert all(entry.reasons[0].finding == "meningioma" for entry in listed.entries)
+    assert all(reason.flagged for entry in listed.entries for reason in entry.reasons)
+    assert all(entry.flagged == (entry.score >= listed.threshold) for entry in listed.entries)
+    assert Worklist.from_dict(listed.to_dict()) == listed
+
+
+def test_the_operating_point_moves_the_threshold(data: Path) -> None:
+    with SearchEngine.open(data, ByEmbedding()) as engine:
+        sensitive, specific = engine.triage("sensitivity=0.95"), engine.triage("specificity=0.9")
+        assert (sensitive.threshold, specific.threshold) == (0.2, 0.8)
+        assert (sensitive.operating_point, specific.operating_point) == ("sensitivity=0.95", "specificity=0.9")
+        flagged = [sum(entry.flagged for entry in listed.entries) for listed in (sensitive, specific)]
+        assert flagged[0] >= flagged[1]
+        for wrong in ("sensitivity=2", "accuracy=0.9", "0.95", "sensitivity=nan"):
+            with pytest.raises(QueryError) as caught:
+                engine.triage(wrong)
+            assert caught.value.code == "bad_operating_point"
+
+
+def test_filters_hold_and_reported_cases_are_not_listed(data: Path, tmp_path: Path) -> None:
+    with SearchEngine.open(data, ToyEncoder()) as engine:
+        assert {entry.examination.sex for entry in engine.triage(filters=CaseFilter(sex="M")).entries} == {"M"}
+    with SearchEngine.open(build_archive(tmp_path), ToyEncoder()) as engine:
+        assert engine.triage().total == 2
+        assert not any(entry.examination.reported for entry in engine.triage().entries)
+
+
+def test_without_measured_figures_there_is_an_order_but_no_threshold(data: Path) -> None:
+    with SearchEngine.open(data, FixedScores(measured=False)) as engine:
+        listed = engine.triage()
+    assert listed.threshold is None
+    assert not any(entry.flagged for entry in listed.entries)
+    assert any("measured" in notice for notice in listed.notices)
