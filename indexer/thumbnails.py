@@ -48,12 +48,12 @@ def _level(volume: Volume) -> int:
     share = (coarse > threshold).mean(axis=(0, 1))
     inside = np.flatnonzero(share > 0.02)
     if not len(inside):
-        return volume.voxels.shape[2] // 2
+        return int(volume.voxels.shape[2]) // 2
     bottom, top = int(inside[0]), int(inside[-1])
     spacing = volume.spacing[2]
     if (top - bottom) * spacing < WHOLE_HEAD_MM:
         return (bottom + top) // 2
-    return max(bottom, top - int(round(BELOW_TOP_MM / spacing)))
+    return max(bottom, top - round(BELOW_TOP_MM / spacing))
 
 
 def _windowed(values: NDArray[np.float32]) -> NDArray[np.uint8]:

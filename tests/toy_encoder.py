@@ -70,7 +70,8 @@ class ToyEncoder:
         values = np.asarray(means, np.float32)
         values = (values - values.mean()) / max(float(values.std()), 1e-6)
         projection = np.random.default_rng(7).standard_normal((len(values), self.dim)).astype(np.float32)
-        embedding = values @ projection + 0.1 * _direction(volume.sequence, self.dim)
+        # Half of it is the MR sequence: scans of one sequence look more alike than scans of one person.
+        embedding = _unit(values @ projection) + _unit(_direction(volume.sequence, self.dim))
         partial = height < SLAB_MM
         return SeriesEncoding(_unit(embedding), partial, 0.3 if partial else 1.0, ())
 
