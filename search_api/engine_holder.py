@@ -1,0 +1,112 @@
+"""The engine of a running server: opened when first asked for, opened again while there is none, swapped when newer.
+
+A missing or broken index never keeps the server from starting: questions are answered 503 with what to do until a
+generation is there. A newer generation is loaded beside the old one, which answers meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from encoders.bundle import BundleError, Encoder
+from indexer.generations import GenerationError, IndexMissing
+from indexer.schema import StoreError
+from search_api.engine import EncoderMismatch, SearchEngine
+from search_api.errors import Problem, problem_of
+
+_LOG = logging.getLogger(__name__)
+NOT_SERVABLE: Final = (IndexMissing, GenerationError, EncoderMismatch, StoreError, BundleError, sqlite3.Error, OSError)
+
+
+class EngineHolder:
+    """Safe to use from several threads."""
+
+    def __init__(self, data: Path, encoder: Encoder | None = None, reload_seconds: float = 1.0) -> None:
+        self._data = data
+        self._encoder = encoder
+        self._reload_seconds = reload_seconds
+        self._opening = threading.Lock()
+        self._reloading = threading.Lock()
+        self._engine: SearchEngine | None = None
+        self._problem: Problem | None = None
+        self._looked = float("-inf")
+
+    def engine(self) -> SearchEngine:
+        """The engine of the newest generation. Raises Problem (503) where none can be served."""
+        engine = self._engine
+        if engine is None:
+            return self._open()
+        if self._due() and self._reloading.acquire(blocking=False):
+            self._looked = time.monotonic()
+            threading.Thread(target=self._reload, args=(engine,), daemon=True).start()
+        return engine
+
+    def problem(self) -> Problem | None:
+        """Why nothing can be served, or None where all is well; opens the engine where it can."""
+        try:
+            self.engine()
+        except Problem as problem:
+            return problem
+        return None
+
+    def start(self) -> None:
+        """Open in the background, so that the first question does not wait for the encoder."""
+        threading.Thread(target=self.problem, daemon=True).start()
+
+    def close(self) -> None:
+        with self._opening:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _open(self) -> SearchEngine:
+        with self._opening:
+            if self._engine is not None:
+                return self._engine
+            if self._problem is not None and not self._due():
+                raise self._problem
+            try:
+                self._engine = SearchEngine.open(self._data, self._loaded_encoder())
+            except NOT_SERVABLE as error:
+                self._problem = _told(error)
+                raise self._problem from error
+            finally:
+                self._looked = time.monotonic()
+            self._problem = None
+            return self._engine
+
+    def _loaded_encoder(self) -> Encoder:
+        if self._encoder is None:
+            import torch
+
+            import encoders
+
+            # Requests run side by side, one thread each: more threads in each only makes them wait for one another.
+            torch.set_num_threads(1)
+            self._encoder = encoders.load()
+        return self._encoder
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._looked >= self._reload_seconds
+
+    def _reload(self, engine: SearchEngine) -> None:
+        try:
+            if engine.reload():
+                _LOG.info("generation %s is served now", engine.generation)
+        except NOT_SERVABLE as error:
+            _LOG.warning("a newer generation is not served: %s", _told(error).code)
+        except Exception as error:  # noqa: BLE001  a thread of its own: the old generation goes on answering
+            _LOG.error("a newer generation could not be loaded: %s", type(error).__name__)
+        finally:
+            self._reloading.release()
+
+
+def _told(error: Exception) -> Problem:
+    if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.OperationalError):
+        return Problem(503, "store_damaged", "The case store is damaged.", "Run `neurorecall verify`.")
+    return problem_of(error)

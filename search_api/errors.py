@@ -1,0 +1,206 @@
+"""Every refusal in the one shape `{code, message, hint, request_id}`, with the HTTP status that it gets.
+
+The rooms below raise an exception a noun; this file alone knows which status each has. Nothing here names a path, a
+query or a patient. Logging what was not foreseen is left to guards.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from encoders.bundle import BundleError, EncodingError
+from encoders.preprocess import PreprocessingError
+from encoders.sequences import SequenceError
+from encoders.volume import VolumeError
+from indexer.cases import CaseMissing, FilterError
+from indexer.generations import GenerationError, IndexMissing
+from indexer.schema import StoreError
+from indexer.teaching_folders import CollectionError
+from search_api.engine import EncoderMismatch
+from search_api.query import QueryError
+from search_api.slices import SliceMissing, SourceMissing
+
+RETRY_AFTER = {"Retry-After": "5"}
+BUILD_HINT = "Build one: `neurorecall ingest SOURCE`, then `neurorecall rebuild`."
+_VOLUME_STATUS = {"empty_file": 400, "not_nifti": 415, "too_large": 413}
+_HTTP_CODES = {
+    400: ("bad_request", "The request could not be read.", "Look at /openapi.json for the calls."),
+    404: ("not_found", "There is nothing at this address.", "Look at /openapi.json for the calls."),
+    405: ("method_not_allowed", "This address does not know this method.", "Look at /openapi.json for the calls."),
+}
+
+
+class Problem(ValueError):
+    """A refusal as it goes out."""
+
+    def __init__(
+        self, status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.headers = dict(headers or {})
+
+
+class ErrorDocument(BaseModel):
+    """What every refusal looks like."""
+
+    code: str
+    message: str
+    hint: str
+    request_id: str
+
+
+def not_ready(message: str, hint: str = BUILD_HINT, code: str = "index_missing") -> Problem:
+    return Problem(503, code, message, hint, RETRY_AFTER)
+
+
+def busy(message: str) -> Problem:
+    return Problem(503, "busy", message, "Ask again in some seconds.", RETRY_AFTER)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every foreseen exception answered in the one shape."""
+    for kind in _FORESEEN:
+        app.add_exception_handler(kind, _answer)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The refusal that an exception of the rooms below stands for."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _of_validation(error)
+        case HTTPException():
+            return _of_http(error)
+        case QueryError():
+            return Problem(400, error.code, str(error), error.hint)
+        case FilterError():
+            return Problem(400, f"bad_{error.field}", str(error), error.hint)
+        case SequenceError():
+            return Problem(400, "bad_sequence", str(error), "Name an MR sequence.")
+        case CaseMissing():
+            return Problem(404, "not_found", str(error), "It may have been removed; search again.")
+        case CollectionError():
+            status = 409 if error.code == "title_taken" else 400
+            return Problem(status, error.code, str(error), "Change it and send it again.")
+        case VolumeError():
+            return Problem(_VOLUME_STATUS.get(error.code, 422), error.code, str(error), error.hint)
+        case EncodingError():
+            return Problem(422, error.code, str(error), error.hint)
+        case SourceMissing():
+            return Problem(410, "source_missing", str(error), "Put it back, or ingest its source again.")
+        case SliceMissing():
+            return Problem(404, "no_such_slice", str(error), "Write key for the middle.")
+        case PreprocessingError():
+            return Problem(422, "not_usable", str(error), "Send a series that shows a brain.")
+        case IndexMissing():
+            return not_ready("There is no index that can be served.")
+        case EncoderMismatch():
+            return not_ready(str(error), "Run `neurorecall rebuild`.", "encoder_mismatch")
+        case StoreError():
+            return not_ready(str(error), error.hint, error.code)
+        case GenerationError():
+            return not_ready("The index cannot be served.", "Run `neurorecall verify`.", "index_broken")
+        case BundleError():
+            return not_ready(str(error), "Install the encoder's bundle again.", "encoder_missing")
+        case sqlite3.OperationalError():
+            return busy("The case store is busy.")
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Problem(507, "no_space", "There is no space left for this.", "Free some space and try again.")
+        case OSError():
+            return Problem(503, "unavailable", "A file could not be read or written.", "Try again.", RETRY_AFTER)
+        case _:
+            return Problem(500, "unexpected", "Something went wrong that was not foreseen.", "Tell us the request id.")
+
+
+_FORESEEN: tuple[type[Exception], ...] = (
+    Problem,
+    RequestValidationError,
+    HTTPException,
+    QueryError,
+    FilterError,
+    SequenceError,
+    CaseMissing,
+    CollectionError,
+    VolumeError,
+    EncodingError,
+    PreprocessingError,
+    SourceMissing,
+    SliceMissing,
+    IndexMissing,
+    EncoderMismatch,
+    StoreError,
+    GenerationError,
+    BundleError,
+    sqlite3.OperationalError,
+    OSError,
+)
+
+
+def document_of(problem: Problem, request_id: str) -> dict[str, str]:
+    return {"code": problem.code, "message": problem.message, "hint": problem.hint, "request_id": request_id}
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Error responses for the OpenAPI description of a call."""
+    texts = {
+        400: "Malformed: a parameter is missing, unknown or out of range",
+        403: "Sent by another site",
+        404: "Nothing with that key, number or name",
+        409: "Conflicts with what is there",
+        410: "The source file is gone",
+        413: "Larger than the limits",
+        415: "Not a supported kind of file or body",
+        422: "Readable but unusable",
+        503: "Not ready or busy; see Retry-After",
+        507: "No space left",
+    }
+    return {status: {"model": ErrorDocument, "description": texts[status]} for status in statuses}
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    problem = problem_of(error)
+    request_id = str(request.scope.get("request_id", ""))
+    return JSONResponse(document_of(problem, request_id), problem.status, headers=problem.headers)
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    """The first thing wrong, as `bad_` and the parameter's name; what was sent is never repeated."""
+    first: Mapping[str, Any] = next(iter(error.errors()), {})
+    place = [str(part) for part in first.get("loc", ())]
+    name = "".join(letter for letter in (place[-1] if len(place) > 1 else "") if letter.isalnum() or letter == "_")
+    if place[:1] == ["body"]:
+        what = name if not name.isdecimal() else ""
+        return Problem(
+            400,
+            f"bad_{what}" if what else "bad_body",
+            f"{what or 'The body'}: {first.get('msg', 'cannot be read')}.",
+            "Send a JSON object as described in /openapi.json.",
+        )
+    return Problem(
+        400, f"bad_{name}" if name else "bad_request", f"{name}: {first.get('msg', 'cannot be read')}.", _PARAMETER
+    )
+
+
+_PARAMETER = "Look at /openapi.json for what this parameter takes."
+
+
+def _of_http(error: HTTPException) -> Problem:
+    if isinstance(error.__cause__, Problem):
+        # FastAPI wraps what is raised while a body is read.
+        return error.__cause__
+    code, message, hint = _HTTP_CODES.get(error.status_code, ("refused", "The request was refused.", ""))
+    return Problem(error.status_code, code, message, hint, error.headers)

@@ -1,0 +1,154 @@
+"""What stands before every call: host, origin, body size, security headers, request id, and the last resort.
+
+Plain ASGI, so that bodies stream through and are counted as they come. Which exception gets which status is left to
+errors, figures to metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import traceback
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from search_api.answers import BANNER
+from search_api.errors import Problem, document_of, problem_of
+from search_api.settings import MEBIBYTE, Settings
+
+_LOG = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_HEADERS: Mapping[str, str] = {
+    "X-Research-Use": BANNER,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-store",
+}
+
+
+class Guard:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers.get("x-request-id", ""))
+        scope["request_id"] = request_id
+        reply = _Reply(send, request_id)
+        try:
+            self._check(scope, headers)
+            body = _Body(receive, self._settings.body_bytes)
+            await self._app(scope, body.receive, reply.send)
+        except Problem as problem:
+            await reply.refuse(problem)
+        except Exception as error:  # noqa: BLE001  the last resort: nothing may reach the person but the one shape
+            _LOG.error("unforeseen %s at %s, request %s", type(error).__name__, _places(error), request_id)
+            await reply.refuse(problem_of(error))
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        host = host_name(headers.get("host", ""))
+        if host not in self._settings.hosts:
+            raise Problem(400, "bad_host", "This server is not reached under that name.", "Use 127.0.0.1 or localhost.")
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise Problem(415, "encoded_body", "Compressed request bodies are not taken.", "Send the body as it is.")
+        declared = headers.get("content-length", "")
+        if declared and (not declared.isdecimal() or len(declared) > 15):
+            raise Problem(400, "bad_length", "The length of the body cannot be read.", "Send it again.")
+        if declared and int(declared) > self._settings.body_bytes:
+            raise too_large(self._settings.body_bytes)
+        if scope["method"] not in _SAFE_METHODS and not _same_origin(scope, headers):
+            raise Problem(403, "cross_origin", "This was sent by another site.", "Use the pages of this server.")
+
+
+class _Body:
+    """The request's body as it streams in, counted; an upload without a declared length ends at the limit too."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._most = most
+        self._seen = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            if self._seen > self._most:
+                raise too_large(self._most)
+        return message
+
+
+class _Reply:
+    """The answer on its way out, with the headers that each has."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        if self._started:
+            return
+        body = json.dumps(document_of(problem, self._request_id)).encode()
+        given = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers}
+        headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+        await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def too_large(most: int) -> Problem:
+    size = f"{most // MEBIBYTE} MiB" if most >= MEBIBYTE else f"{most} bytes"
+    return Problem(413, "too_large", f"The request is larger than {size}.", "Send fewer or smaller files.")
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port; empty where it is malformed.
+
+    >>> host_name("127.0.0.1:8000"), host_name("[::1]:8000"), host_name("evil/..@x")
+    ('127.0.0.1', '::1', '')
+    """
+    found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", host.strip().lower())
+    return (found[1] or found[2]) if found else ""
+
+
+def _same_origin(scope: Scope, headers: Headers) -> bool:
+    """Whether a change was asked for by this site's own pages, or by a program that is no browser."""
+    site = headers.get("sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    return origin is None or origin.lower() == f"{scope.get('scheme', 'http')}://{headers.get('host', '').lower()}"
+
+
+def _request_id(given: str) -> str:
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _places(error: Exception) -> str:
+    """Where it happened, in our own files; neither message nor values, which may hold what was asked."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

@@ -1,0 +1,65 @@
+"""One examination with its report and the findings of its scans, and the worklist of those without a report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, TypeAdapter
+
+from encoders.findings import FindingScore
+from indexer.cases import Report
+from search_api.answers import ExaminationSummary, Worklist
+from search_api.documents import Document
+from search_api.errors import described
+from search_api.services import engine_of, filters_of, known_only
+
+router = APIRouter(prefix="/api", dependencies=[Depends(known_only)])
+Text = Annotated[str | None, Query()]
+_FINDINGS = TypeAdapter(tuple[FindingScore, ...])
+
+
+class CaseDocument(BaseModel):
+    """A case as it goes out."""
+
+    examination: ExaminationSummary
+    report: Report | None
+    findings: tuple[FindingScore, ...]
+
+
+@router.get(
+    "/examinations/{key}",
+    tags=["cases"],
+    summary="One examination: what is known of it, its series, its report, the findings of its scans",
+    response_model=CaseDocument,
+    responses=described(400, 404, 503),
+)
+def examination(request: Request, key: str) -> Document:
+    engine = engine_of(request)
+    document = engine.case(key).to_dict()
+    return Document(document | {"findings": _FINDINGS.dump_python(engine.findings(key), mode="json")})
+
+
+@router.get(
+    "/triage",
+    tags=["scans"],
+    summary="Examinations without a report in a suggested reading order, with reasons",
+    response_model=Worklist,
+    responses=described(400, 503),
+)
+def triage(
+    request: Request,
+    operating_point: Annotated[
+        str | None, Query(description="What the threshold shall reach: sensitivity=0.95 or specificity=0.9")
+    ] = None,
+    sequence: Text = None,
+    sex: Text = None,
+    age: Text = None,
+    since: Text = None,
+    until: Text = None,
+    source: Text = None,
+    finding: Text = None,
+) -> Document:
+    given = {"sequence": sequence, "sex": sex, "age": age, "since": since, "until": until, "source": source}
+    filters = filters_of(given | {"finding": finding})
+    return Document(engine_of(request).triage(operating_point, filters).to_dict())
