@@ -60,7 +60,7 @@ def acquire(
 def draw_sampling(sequence: MRSequence, rng: np.random.Generator) -> Sampling:
     """Draw slice direction, thickness, gap and in-plane resolution."""
     if rng.random() < SHARE_VOLUME.get(sequence, 0.05):
-        edge = float(rng.uniform(1.0, 2.0))
+        edge = float(rng.uniform(1.2, 2.0))
         return Sampling((edge,) * 3, (edge,) * 3, int(rng.integers(3)))
     through = 2 if rng.random() < 0.85 or sequence in (MRSequence.DWI, MRSequence.ADC) else int(rng.integers(2))
     thick = float(rng.uniform(2.5, 6.0))

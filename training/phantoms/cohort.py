@@ -30,7 +30,7 @@ SHARE_TWO_VISITS = 0.06  # of the examinations: second visits
 CASES_ALL_REPORTED = 4  # a cohort smaller than this keeps every report
 SHARE_UNREPORTED = 0.15
 FIRST_DAY, DAYS = np.datetime64("2019-01-07"), 2000
-INTEGER_TOP = 1000  # stored values stay below this: ten bits keep files small
+INTEGER_TOP = 700  # stored values stay below this: fewer bits keep files small
 NAMES = {
     MRSequence.T1W: ("anat", "T1w"),
     MRSequence.T1W_POST: ("anat", "ce-GAD_T1w"),

@@ -155,7 +155,7 @@ def _centre(
     sign = -1.0 if item.side == "left" else 1.0
     if item.pathology is Pathology.MENINGIOMA:
         (x, y, z), spread = DURAL_CENTRES[item.site]
-        target = np.array((sign * x, y, z)) + rng.normal(0, spread / 2, 3)
+        target = np.array((sign * x, y, z)) + rng.normal(0, spread / 2, 3) * (0.3, 1.0, 1.0)
         near = (points - points.new_tensor(target.astype(np.float32))).norm(dim=1)
         # The middle lies deeper the larger the tumour, so that it keeps a broad base on the dura.
         off = (regions["depth"] - 0.55 * radius).abs() * 4 + near

@@ -12,7 +12,7 @@ from torch import Tensor
 DURAL_CENTRES = {
     "frontal convexity": ((46.0, 36.0, 34.0), 14.0),
     "parietal convexity": ((46.0, -46.0, 50.0), 14.0),
-    "parasagittal region": ((8.0, -8.0, 68.0), 22.0),
+    "parasagittal region": ((15.0, -8.0, 68.0), 22.0),
     "sphenoid wing": ((36.0, 22.0, -20.0), 7.0),
     "posterior fossa": ((36.0, -48.0, -42.0), 12.0),
 }
