@@ -80,7 +80,9 @@ def paint_meningioma(item: Abnormality, canvas: Canvas, centre: Place) -> Abnorm
         _oedema(canvas, centre, radius, float(canvas.rng.uniform(6, 16)))
     distance = canvas.blob(centre, radius, 0.06, 0.08)
     canvas.paint("csf", canvas.edge(distance / 1.1, radius * 1.1, 0.8) * 0.7)
-    mask = canvas.paint("meningioma", canvas.edge(distance, radius, 0.7), "tumour")
+    # The falx keeps it on its side.
+    own = torch.sigmoid(canvas.points[:, 0] * (-1.5 if item.side == "left" else 1.5))
+    mask = canvas.paint("meningioma", canvas.edge(distance, radius, 0.7) * own, "tumour")
     if "dural tail" in item.traits:
         tail = (canvas.regions["depth"] < 2.6) & (distance < 1.9)
         canvas.paint("meningioma", tail * 0.75)

@@ -159,7 +159,7 @@ def _centre(
         near = (points - points.new_tensor(target.astype(np.float32))).norm(dim=1)
         # The middle lies deeper the larger the tumour, so that it keeps a broad base on the dura.
         off = (regions["depth"] - 0.55 * radius).abs() * 4 + near
-        off = torch.where(side_mask(points, item.side), off, off + 1000)
+        off = torch.where(points[:, 0] * sign > min(0.6 * radius, 12), off, off + 1000)
         x, y, z = points[off.argmin()].tolist()
         return x, y, z
     where = site_mask(points, item.site, regions) & side_mask(points, item.side)
