@@ -1,8 +1,8 @@
 """The 3-D network of one kind of MR sequence: network input to an embedding, findings and lesion masks.
 
 A residual network over four levels, half resolution to a sixteenth. The mask head works at half resolution; what it
-sees (how much of each class, on which side, how surely) goes into the pooled features beside those of the deep levels, so
-that a small lesion is not averaged away. Training is left to `training.vision`, files to `bundle`.
+sees (how much of each class, on which side, how surely) goes into the pooled features beside those of the deep levels,
+so that a small lesion is not averaged away. Training is left to `training.vision`, files to `bundle`.
 """
 
 from __future__ import annotations

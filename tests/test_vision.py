@@ -1,11 +1,35 @@
-"""The sequence network: shapes, determinism, left against right, and a configuration that survives JSON."""
+"""The sequence network and its training: shapes, sides, resuming, learning, and the fit to texts."""
 
+import dataclasses
 import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from encoders.bundle import PRETRAINED
+from encoders.findings import load_findings
+from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
+from training import vision as training_vision
+from training.phantoms.pathology import make_phantom
+from training.vision import (
+    VisionTraining,
+    VisionTrainingError,
+    load_config,
+    load_state,
+    train,
+    train_trunk,
+    trunk_schedule,
+)
+from training.vision_evaluation import finish
+from training.vision_examples import NETWORKS, Example, ExampleFolder, ExampleTexts, make_example
+from training.vision_fit import ridge_regression
+from training.vision_losses import augment, mask_loss
 
 CONFIG = VisionConfig(findings=("abnormal", "infarct"), mask_classes=("infarct", "mass", "blood"), embedding_dim=32)
 SMALL = VisionConfig(
@@ -71,3 +95,162 @@ def test_bad_configuration_is_refused(data: dict[str, object]) -> None:
 def test_channels_that_cannot_be_grouped_are_refused() -> None:
     with pytest.raises(VisionConfigError, match="divisible"):
         SequenceNetwork(VisionConfig(findings=("a",), mask_classes=("b",), channels=(10, 20), blocks=(1, 1)))
+
+
+# Training
+
+
+@pytest.fixture
+def training() -> VisionTraining:
+    """The shipped configuration, cut to a network of a few thousand parameters and five phantoms."""
+    shipped = load_config(Path(training_vision.__file__).parent / "configs" / "vision.toml")
+    return dataclasses.replace(
+        shipped,
+        phantoms=4,
+        repeats=2,
+        window=4,
+        batch_phantoms=1,
+        tune_volumes=6,
+        tune_batch=2,
+        fit_phantoms=8,
+        test_phantoms=6,
+        workers=0,
+        checkpoint_seconds=0.0,
+        channels=(8, 8, 16, 16),
+        blocks=(1, 1, 1, 1),
+    )
+
+
+def write_examples(config: VisionTraining, out: Path) -> None:
+    """Small examples whose lesion is bright, so that there is something to learn."""
+    for seed in (*config.fit_seeds, *config.test_seeds):
+        rng = np.random.default_rng(seed)
+        voxels = rng.integers(60, 90, (len(NETWORKS), 32, 32, 32)).astype(np.uint8)
+        labels = np.zeros((len(NETWORKS), 16, 16, 16), np.uint8)
+        ill = seed % 2 == 0
+        if ill:
+            x, y, z = rng.integers(4, 10, 3)
+            labels[:, x : x + 4, y : y + 4, z : z + 4] = 5
+            voxels += (np.kron(labels, np.ones((1, 2, 2, 2))) * 30).astype(np.uint8)
+        findings = ("abnormal", "infarct") if ill else ()
+        sentence = "There is an infarct." if ill else "Normal study."
+        texts = ExampleTexts(findings, {"seed": seed}, f"Report. {sentence}", (sentence,))
+        config.examples(out).write(seed, Example(voxels, labels, texts))
+
+
+def toy_texts(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Unit vectors that tell infarct from normal."""
+    vectors = np.full((len(texts), 384), 0.01, np.float32)
+    for row, text in enumerate(texts):
+        vectors[row, 0 if "infarct" in text else 1] = 1.0
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(
+    training: VisionTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("whole", "killed"):
+        write_examples(training, tmp_path / folder)
+    train_trunk(training, tmp_path / "whole")
+    get = ExampleFolder.get
+    calls = iter(range(100))
+
+    def get_until_killed(self: ExampleFolder, seed: int, *, patience: float = 0.0) -> Example:
+        if next(calls) == 5:
+            raise KilledError
+        return get(self, seed, patience=patience)
+
+    monkeypatch.setattr(ExampleFolder, "get", get_until_killed)
+    with pytest.raises(KilledError):
+        train_trunk(training, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "trunk.safetensors").exists()
+    train_trunk(training, tmp_path / "killed")
+    whole, resumed = (load_state(tmp_path / folder / "trunk.safetensors") for folder in ("whole", "killed"))
+    assert whole.keys() == resumed.keys()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, msg=name)
+
+
+def test_training_learns_and_the_fit_reaches_the_texts(training: VisionTraining, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        training, phantoms=16, repeats=3, window=16, learning_rate=3e-3, tune_volumes=32, tune_batch=4
+    )
+    write_examples(config, tmp_path)
+    train(config, tmp_path, toy_texts)
+    findings = [item for item in load_findings(PRETRAINED / "findings.toml") if item.name in ("abnormal", "infarct")]
+    metrics = finish(config, tmp_path, findings, toy_texts)
+    assert min(metrics["explained"].values()) > 0.5
+    assert metrics["phantoms"]["all"]["infarct"]["head"]["auc"] > 0.9
+    with np.load(tmp_path / "kept_back.npz", allow_pickle=False) as cohort:
+        assert cohort["embeddings"].shape == (6, len(NETWORKS), 384)
+        assert cohort["labels"].shape == (6, len(cohort["finding_names"]))
+    network = SequenceNetwork(config.network)
+    network.load_state_dict(load_state(tmp_path / "flair.safetensors"))
+    assert json.loads((tmp_path / "metrics.json").read_text("utf-8"))["phantoms"]["n"] == 6
+
+
+def test_the_schedule_shows_every_phantom_as_often_as_asked(training: VisionTraining) -> None:
+    config = dataclasses.replace(training, phantoms=10, window=4, batch_phantoms=2, repeats=3)
+    seen = Counter(seed for step in trunk_schedule(config) for seed in step)
+    assert seen == dict.fromkeys(config.train_seeds, 3)
+    assert trunk_schedule(config) == trunk_schedule(config)
+    assert set(config.train_seeds).isdisjoint(config.test_seeds)
+    assert set(config.fit_seeds).isdisjoint(config.test_seeds)
+
+
+def test_an_unknown_key_of_the_configuration_is_refused(tmp_path: Path) -> None:
+    shipped = (Path(training_vision.__file__).parent / "configs" / "vision.toml").read_text("utf-8")
+    (tmp_path / "odd.toml").write_text(f"{shipped}\nmirror = true\n", "utf-8")
+    with pytest.raises(VisionTrainingError, match="mirror"):
+        load_config(tmp_path / "odd.toml")
+
+
+def test_mask_loss_prefers_the_truth() -> None:
+    labels = torch.zeros(2, 8, 8, 8, dtype=torch.uint8)
+    labels[0, 2:5, 2:5, 2:5] = 2
+    right = torch.full((2, 3, 8, 8, 8), -6.0)
+    right[0, 1, 2:5, 2:5, 2:5] = 6.0
+    missed, wrong = torch.full_like(right, -6.0), right.roll(1, 1)
+    assert mask_loss(right, labels) < 0.2 * mask_loss(missed, labels)
+    assert mask_loss(right, labels) < 0.2 * mask_loss(wrong, labels)
+
+
+def test_augmentation_moves_lesions_with_voxels_and_keeps_sides() -> None:
+    voxels = torch.ones(4, 1, 32, 32, 32)
+    labels = torch.zeros(4, 16, 16, 16, dtype=torch.uint8)
+    voxels[:, :, 20:28, 12:20, 18:26] = 2.5
+    labels[:, 10:14, 6:10, 9:13] = 1
+    moved, moved_labels = augment(voxels, labels, torch.Generator().manual_seed(4))
+    for volume, mask in zip(moved, moved_labels, strict=True):
+        lesion = mask.repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2) == 1
+        assert volume[0][lesion].mean() > volume[0][~lesion].mean() + 0.5
+        assert torch.nonzero(lesion)[:, 0].float().mean() > 16
+
+
+def test_ridge_regression_finds_a_linear_map() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 12)).astype(np.float32) * np.linspace(0.1, 10, 12, dtype=np.float32)
+    truth = rng.normal(size=(5, 12)).astype(np.float32)
+    targets = features @ truth.T + 3 + rng.normal(0, 0.01, (300, 5)).astype(np.float32)
+    weight, bias, explained = ridge_regression(features, targets, (1e-4, 1.0))
+    np.testing.assert_allclose(weight, truth, atol=0.05)
+    np.testing.assert_allclose(bias, 3, atol=0.05)
+    assert explained > 0.99
+
+
+@pytest.mark.slow
+def test_an_example_shows_the_lesion_where_its_label_is() -> None:
+    seed = next(seed for seed in range(100) if make_phantom(seed).facts.diagnosis == "multiple sclerosis")
+    classes = ("ventricles", "white_matter_lesion")
+    example = make_example(seed, classes, Preprocessing())
+    flair = [name for name, _ in NETWORKS].index("flair")
+    lesion = np.kron(example.labels[flair] == 2, np.ones((2, 2, 2), bool))
+    brain = (example.voxels[flair] > 40) & ~lesion
+    assert lesion.sum() > 50
+    assert np.median(example.voxels[flair][lesion]) > np.median(example.voxels[flair][brain])
+    assert "white_matter_lesions" in example.texts.findings
+    assert example.texts.sentences

@@ -1,0 +1,303 @@
+"""Trains the sequence networks on phantoms: one trunk over all kinds, then a network for each kind of MR sequence.
+
+The trunk learns lesion masks and findings; each network starts from it and learns the report's text vector besides. The
+last layer is then fitted in closed form by `vision_fit`, which can be repeated alone when NeuroBERT changes. A killed
+training goes on from its last checkpoint with the same examples, since every step draws from its own seed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoders.preprocess import Preprocessing
+from encoders.vision import SequenceNetwork, VisionConfig
+from training.phantoms.facts import FINDINGS
+from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleFolder, filling
+from training.vision_losses import augment, findings_loss, mask_loss, text_loss
+
+EncodeTexts = Callable[[Sequence[str]], NDArray[np.float32]]
+TRUNK = "trunk"
+PATIENCE_SECONDS = 120.0
+LOG_STEPS = 20
+
+log = logging.getLogger(__name__)
+
+
+class VisionTrainingError(ValueError):
+    """A configuration or a checkpoint of the training that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisionTraining:
+    """Settings of one training; counts are phantoms, each rendered once in every kind of MR sequence."""
+
+    seed: int
+    phantoms: int
+    repeats: int
+    window: int
+    batch_phantoms: int
+    learning_rate: float
+    tune_volumes: int
+    tune_batch: int
+    tune_learning_rate: float
+    weight_decay: float
+    mask_weight: float
+    findings_weight: float
+    text_weight: float
+    fit_seed: int
+    fit_phantoms: int
+    ridge: tuple[float, ...]
+    test_seed: int
+    test_phantoms: int
+    workers: int
+    checkpoint_seconds: float
+    mask_classes: tuple[str, ...]
+    channels: tuple[int, ...]
+    blocks: tuple[int, ...]
+
+    @property
+    def network(self) -> VisionConfig:
+        return VisionConfig(FINDINGS, self.mask_classes, self.channels, self.blocks)
+
+    @property
+    def train_seeds(self) -> range:
+        return range(self.seed, self.seed + self.phantoms)
+
+    @property
+    def fit_seeds(self) -> tuple[int, ...]:
+        """The phantoms that the last layer is fitted to: those of the training and fresh ones."""
+        return (*self.train_seeds, *range(self.fit_seed, self.fit_seed + self.fit_phantoms))
+
+    @property
+    def test_seeds(self) -> range:
+        return range(self.test_seed, self.test_seed + self.test_phantoms)
+
+    def examples(self, out: Path) -> ExampleFolder:
+        return ExampleFolder(out / "examples", self.mask_classes, Preprocessing())
+
+
+def load_config(path: Path) -> VisionTraining:
+    """Read the TOML file; an unknown or a missing key is an error."""
+    table = tomllib.loads(path.read_text("utf-8"))
+    expected = {field.name for field in fields(VisionTraining)}
+    if set(table) != expected:
+        wrong = sorted(set(table) ^ expected)
+        raise VisionTrainingError(f"Expected the keys of VisionTraining in {path.name}; unknown or missing: {wrong}")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return VisionTraining(**values)
+
+
+def train(config: VisionTraining, out: Path, encode_texts: EncodeTexts | None = None) -> None:
+    """Train the trunk, then every network, into `out`; what is finished there is not done again."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    (out / "training.json").write_text(json.dumps(asdict(config), indent=1), "utf-8")
+    seeds = (*config.fit_seeds, *config.test_seeds)
+    with filling(config.examples(out), seeds, config.workers):
+        train_trunk(config, out)
+        vectors = None if encode_texts is None else TextVectors(encode_texts)
+        for kind in range(len(NETWORKS)):
+            tune_network(config, out, kind, vectors)
+
+
+def train_trunk(config: VisionTraining, out: Path) -> None:
+    """One network over all kinds: masks and findings, a few phantoms in every kind a step."""
+    steps = trunk_schedule(config)
+    examples = config.examples(out)
+    run = _Run(config, out, TRUNK, len(steps), config.learning_rate)
+    for step in range(run.step, len(steps)):
+        batch = [examples.get(seed, patience=PATIENCE_SECONDS) for seed in steps[step]]
+        pairs = [(example, kind) for example in batch for kind in range(len(NETWORKS))]
+        run.update(step, pairs, None)
+    run.finish()
+
+
+def tune_network(config: VisionTraining, out: Path, kind: int, vectors: TextVectors | None) -> None:
+    """One kind's network, from the trunk: masks, findings and, with vectors, the text."""
+    name = NETWORKS[kind][0]
+    examples = config.examples(out)
+    count = config.tune_volumes // config.tune_batch
+    run = _Run(config, out, name, count, config.tune_learning_rate)
+    if run.step == 0:
+        run.network.load_state_dict(load_state(out / f"{TRUNK}.safetensors"))
+    for step in range(run.step, count):
+        rng = np.random.default_rng((config.seed, kind, step))
+        seeds = rng.choice(np.array(config.train_seeds), config.tune_batch, replace=False)
+        run.update(step, [(examples.get(int(seed)), kind) for seed in seeds], vectors)
+    run.finish()
+
+
+def trunk_schedule(config: VisionTraining) -> list[tuple[int, ...]]:
+    """Which phantoms each step sees: windows of the seeds, each window `repeats` times in a new order."""
+    steps: list[tuple[int, ...]] = []
+    seeds = np.array(config.train_seeds)
+    for first in range(0, len(seeds), config.window):
+        window = seeds[first : first + config.window]
+        for repeat in range(config.repeats):
+            # The first pass keeps the order in which the workers make them.
+            order = window if repeat == 0 else np.random.default_rng((config.seed, first, repeat)).permutation(window)
+            whole = len(order) // config.batch_phantoms * config.batch_phantoms
+            steps.extend(tuple(int(seed) for seed in row) for row in order[:whole].reshape(-1, config.batch_phantoms))
+    return steps
+
+
+class TextVectors:
+    """NeuroBERT's vectors of texts, each text encoded once."""
+
+    def __init__(self, encode_texts: EncodeTexts) -> None:
+        self._encode = encode_texts
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def batch_tensors(
+    pairs: Sequence[tuple[Example, int]], clip: float, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Voxels (B, 1, D, H, W), labels (B, d, h, w) and findings (B, F) of examples in one kind each."""
+    voxels = torch.from_numpy(np.stack([example.voxels[kind] for example, kind in pairs]))[:, None].to(device)
+    labels = torch.from_numpy(np.stack([example.labels[kind] for example, kind in pairs])).to(device)
+    present = [[float(name in example.texts.findings) for name in FINDINGS] for example, _ in pairs]
+    return voxels.float() * (clip / INTENSITY_LEVELS), labels, torch.tensor(present, device=device)
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """A network's state as float32."""
+    from safetensors.torch import load_file
+
+    return {name: tensor.float() for name, tensor in load_file(path).items()}
+
+
+def save_state(path: Path, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors whole or not at all."""
+    from safetensors.torch import save_file
+
+    temporary = path.with_suffix(".tmp")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, temporary, metadata)
+    temporary.replace(path)
+
+
+class _Run:
+    """One network in training, with its optimiser, its checkpoints and its progress."""
+
+    def __init__(self, config: VisionTraining, out: Path, name: str, steps: int, rate: float) -> None:
+        self.config, self.out, self.name, self.steps, self.rate = config, out, name, steps, rate
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(config.seed)
+        self.network = SequenceNetwork(config.network).to(self.device).train()
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=config.weight_decay)
+        self.step = 0
+        self._recent: list[tuple[float, ...]] = []
+        if (out / f"{name}.safetensors").exists():
+            self.step = steps
+        elif self._checkpoint.exists():
+            self._resume()
+        self._started = self._saved = time.monotonic()
+        self._first = self.step
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.out / f"{self.name}.checkpoint.safetensors"
+
+    def update(self, step: int, pairs: Sequence[tuple[Example, int]], vectors: TextVectors | None) -> None:
+        """One step of gradient descent on examples in one kind each."""
+        config = self.config
+        sequence = np.random.SeedSequence((config.seed, step, pairs[0][1]))
+        generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
+        voxels, labels, present = batch_tensors(pairs, Preprocessing().clip, self.device)
+        voxels, labels = augment(voxels, labels, generator)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * _one_cycle(step / self.steps)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = self.network(voxels)
+        masks = mask_loss(output.masks, labels)
+        findings = findings_loss(output.findings, present)
+        loss = config.mask_weight * masks + config.findings_weight * findings
+        text = torch.zeros(())
+        if vectors is not None:
+            reports, sentences = self._targets(step, [example for example, _ in pairs], vectors)
+            text = text_loss(output.embedding, reports, sentences)
+            loss = loss + config.text_weight * text
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self._recent.append((float(masks.detach()), float(findings.detach()), float(text.detach())))
+        self.step = step + 1
+        self._report(len(pairs))
+
+    def finish(self) -> None:
+        """Write the finished state; the checkpoint is no longer needed."""
+        target = self.out / f"{self.name}.safetensors"
+        if not target.exists():
+            save_state(target, {name: tensor.half() for name, tensor in self.network.state_dict().items()})
+        self._checkpoint.unlink(missing_ok=True)
+
+    def _targets(self, step: int, batch: Sequence[Example], vectors: TextVectors) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.config.seed, step, 0x7E57))
+        said = [example.texts for example in batch]
+        reports = vectors([texts.report for texts in said])
+        chosen = vectors([texts.sentences[int(rng.integers(len(texts.sentences)))] for texts in said])
+        return torch.from_numpy(reports).to(self.device), torch.from_numpy(chosen).to(self.device)
+
+    def _report(self, volumes: int) -> None:
+        now = time.monotonic()
+        if self.step % LOG_STEPS == 0 or self.step == self.steps:
+            masks, findings, text = np.mean(self._recent[-LOG_STEPS:], axis=0)
+            rate = (self.step - self._first) / (now - self._started)
+            left = (self.steps - self.step) / rate
+            log.info(
+                "%s %d/%d masks %.3f findings %.3f text %.3f, %.1f volumes/s, %.0f s left",
+                *(self.name, self.step, self.steps, masks, findings, text, rate * volumes, left),
+            )
+        if now - self._saved > self.config.checkpoint_seconds:
+            self._save()
+            self._saved = now
+
+    def _save(self) -> None:
+        state = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            state |= {f"optimiser.{index}.{name}": tensor for name, tensor in moments.items()}
+        save_state(self._checkpoint, state, {"step": str(self.step)})
+
+    def _resume(self) -> None:
+        from safetensors import safe_open
+
+        moments: dict[int, dict[str, Tensor]] = {}
+        network: dict[str, Tensor] = {}
+        with safe_open(self._checkpoint, "pt") as stored:
+            self.step = int(stored.metadata()["step"])
+            for key in stored.keys():  # noqa: SIM118 - safe_open is no mapping
+                kind, rest = key.split(".", 1)
+                if kind == "network":
+                    network[rest] = stored.get_tensor(key)
+                else:
+                    index, name = rest.split(".", 1)
+                    moments.setdefault(int(index), {})[name] = stored.get_tensor(key)
+        self.network.load_state_dict(network)
+        state: dict[str, Any] = self.optimiser.state_dict()
+        self.optimiser.load_state_dict(state | {"state": moments})
+        log.info("%s goes on from step %d", self.name, self.step)
+
+
+def _one_cycle(done: float) -> float:
+    """Warm-up over the first twentieth, then a half cosine to a hundredth."""
+    if done < 0.05:
+        return 0.1 + 0.9 * done / 0.05
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * (done - 0.05) / 0.95)))

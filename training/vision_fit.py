@@ -1,0 +1,159 @@
+"""Fits the last layer of trained sequence networks to NeuroBERT in closed form, and encodes kept-back phantoms.
+
+The pooled features of a finished network stay as they are; ridge regression maps them to the mean of a report's vector
+and its sentences'. Features are kept in a folder, so a new NeuroBERT needs minutes, not a new training.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from encoders.preprocess import Preprocessing
+from encoders.vision import SequenceNetwork
+from training.phantoms.facts import FINDINGS
+from training.vision import EncodeTexts, TextVectors, VisionTraining, batch_tensors, load_state, save_state
+from training.vision_examples import NETWORKS
+
+FOLDS = 5
+INFERENCE_BATCH = 4
+LEAST_DEVIATION = 1e-2  # features that hardly vary are not blown up
+REPORT_SHARE = 0.5  # of the target; the rest is the mean of the report's sentences
+
+log = logging.getLogger(__name__)
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Phantoms in every kind of MR sequence: embeddings (N, K, D) unit, findings logits (N, K, F), labels (N, F)."""
+
+    seeds: NDArray[np.int64]
+    embeddings: Array
+    findings: Array
+    labels: NDArray[np.bool_]
+    facts: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write as .npz: the arrays, the names of findings and networks, and each phantom's facts as JSON."""
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                seeds=self.seeds,
+                embeddings=self.embeddings.astype(np.float16),
+                findings=self.findings,
+                labels=self.labels,
+                finding_names=np.array(FINDINGS),
+                networks=np.array([name for name, _ in NETWORKS]),
+                facts=np.array(self.facts),
+            )
+        temporary.replace(path)
+
+
+def fit_embeddings(config: VisionTraining, out: Path, encode_texts: EncodeTexts) -> dict[str, float]:
+    """Fit and write the embedding layer of every network; the share of variance explained on held-out folds."""
+    vectors = TextVectors(encode_texts)
+    targets = text_targets(config, out, config.fit_seeds, vectors)
+    explained = {}
+    for kind, (name, _) in enumerate(NETWORKS):
+        features, _ = features_of(config, out, kind, config.fit_seeds)
+        weight, bias, explained[name] = ridge_regression(features, targets, config.ridge)
+        state = load_state(out / f"{name}.safetensors")
+        state["embedding_head.weight"], state["embedding_head.bias"] = torch.from_numpy(weight), torch.from_numpy(bias)
+        save_state(out / f"{name}.safetensors", {key: tensor.half() for key, tensor in state.items()})
+        log.info("%s: the fit explains %.3f of the held-out variance", name, explained[name])
+    return explained
+
+
+def encode_cohort(config: VisionTraining, out: Path, seeds: Sequence[int]) -> Cohort:
+    """Embeddings and findings of phantoms by the networks in `out`, with what is true of each phantom."""
+    embeddings, findings = [], []
+    for kind, (name, _) in enumerate(NETWORKS):
+        features, _ = features_of(config, out, kind, seeds)
+        state = {key: tensor.numpy() for key, tensor in load_state(out / f"{name}.safetensors").items()}
+        embedding = features @ state["embedding_head.weight"].T + state["embedding_head.bias"]
+        embeddings.append(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
+        findings.append(features @ state["findings_head.weight"].T + state["findings_head.bias"])
+    examples = config.examples(out)
+    read = [examples.texts(int(seed)) for seed in seeds]
+    labels = np.array([[name in texts.findings for name in FINDINGS] for texts in read])
+    facts = tuple(json.dumps(texts.facts) for texts in read)
+    return Cohort(np.array(seeds), np.stack(embeddings, 1), np.stack(findings, 1), labels, facts)
+
+
+def features_of(config: VisionTraining, out: Path, kind: int, seeds: Sequence[int]) -> tuple[Array, Array]:
+    """Pooled features (N, P) and findings logits (N, F) of phantoms in one kind; kept in `out`/features."""
+    name = NETWORKS[kind][0]
+    folder = out / "features"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{seeds[0]}-{len(seeds)}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as stored:
+            return stored["features"], stored["findings"]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = SequenceNetwork(config.network).to(device).eval()
+    network.load_state_dict(load_state(out / f"{name}.safetensors"))
+    examples = config.examples(out)
+    features, findings = [], []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        for first in range(0, len(seeds), INFERENCE_BATCH):
+            pairs = [(examples.get(int(seed)), kind) for seed in seeds[first : first + INFERENCE_BATCH]]
+            voxels, _, _ = batch_tensors(pairs, Preprocessing().clip, device)
+            output = network(voxels)
+            features.append(output.features.float().cpu().numpy())
+            findings.append(output.findings.float().cpu().numpy())
+    both = np.concatenate(features), np.concatenate(findings)
+    with path.with_suffix(".tmp").open("wb") as file:
+        np.savez(file, features=both[0], findings=both[1])
+    path.with_suffix(".tmp").replace(path)
+    return both
+
+
+def text_targets(config: VisionTraining, out: Path, seeds: Sequence[int], vectors: TextVectors) -> Array:
+    """What an embedding should be, (N, D): half the report's vector, half the mean of its sentences'."""
+    examples = config.examples(out)
+    read = [examples.texts(int(seed)) for seed in seeds]
+    vectors([text for texts in read for text in (texts.report, *texts.sentences)])
+    rows = [
+        REPORT_SHARE * vectors([texts.report])[0] + (1 - REPORT_SHARE) * vectors(texts.sentences).mean(axis=0)
+        for texts in read
+    ]
+    return np.stack(rows).astype(np.float32)
+
+
+def ridge_regression(features: Array, targets: Array, penalties: Sequence[float]) -> tuple[Array, Array, float]:
+    """Linear map features (N, P) -> targets (N, D), with the penalty that explains most on held-out fifths.
+
+    Returns
+    -------
+    weight (D, P), bias (D,), share of the held-out variance explained
+    """
+    folds = np.arange(len(features)) % FOLDS
+    errors = []
+    for penalty in penalties:
+        error = 0.0
+        for fold in range(FOLDS):
+            weight, bias = _solve(features[folds != fold], targets[folds != fold], penalty)
+            error += float(((features[folds == fold] @ weight.T + bias - targets[folds == fold]) ** 2).sum())
+        errors.append(error)
+    best = int(np.argmin(errors))
+    total = float(((targets - targets.mean(axis=0)) ** 2).sum())
+    weight, bias = _solve(features, targets, penalties[best])
+    return weight, bias, 1 - errors[best] / total
+
+
+def _solve(features: Array, targets: Array, penalty: float) -> tuple[Array, Array]:
+    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), LEAST_DEVIATION)
+    standard = ((features - mean) / deviation).astype(np.float64)
+    offset = targets.mean(axis=0)
+    gram = standard.T @ standard + penalty * len(features) * np.eye(standard.shape[1])
+    solved = np.linalg.solve(gram, standard.T @ (targets - offset)).T / deviation
+    return solved.astype(np.float32), (offset - solved @ mean).astype(np.float32)

@@ -1,0 +1,79 @@
+"""What the sequence networks are trained by: lesion masks first, findings beside them, then texts.
+
+Supervising the masks is what makes phantoms carry over to real scans; the rest leans on it. Examples come from
+`vision_examples`, the loop is `training.vision`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+VOXEL_WEIGHT = 20.0  # brings the mean over mostly empty voxels to the size of the overlap term
+POSITIVE_WEIGHT = 3.0  # most findings are present in a tenth of the examples
+SMOOTH = 8.0  # voxels
+
+
+def mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Voxel cross-entropy and overlap of each class that is there.
+
+    Parameters
+    ----------
+    logits : (B, C, d, h, w)
+    labels : (B, d, h, w) integers, 0 for none, else 1 + class
+    """
+    classes = torch.arange(1, logits.shape[1] + 1, device=labels.device).view(1, -1, 1, 1, 1)
+    target = (labels[:, None] == classes).float()
+    logits = logits.float()
+    voxels = F.binary_cross_entropy_with_logits(logits, target)
+    shares = torch.sigmoid(logits)
+    overlap = (shares * target).sum(dim=(2, 3, 4))
+    total = shares.sum(dim=(2, 3, 4)) + target.sum(dim=(2, 3, 4))
+    there = target.amax(dim=(2, 3, 4))
+    dice = 1 - (2 * overlap + SMOOTH) / (total + SMOOTH)
+    return VOXEL_WEIGHT * voxels + (dice * there).sum() / there.sum().clamp(min=1)
+
+
+def findings_loss(logits: Tensor, present: Tensor) -> Tensor:
+    """Cross-entropy of findings (B, F); the rare positives weigh more."""
+    weight = torch.full((logits.shape[1],), POSITIVE_WEIGHT, device=logits.device)
+    return F.binary_cross_entropy_with_logits(logits.float(), present, pos_weight=weight)
+
+
+def text_loss(embeddings: Tensor, reports: Tensor, sentences: Tensor) -> Tensor:
+    """Squared distance (B, D) to the report's centred vector and to that of one sentence of it, half each."""
+    to_report = (embeddings.float() - reports).square().sum(dim=1).mean()
+    to_sentence = (embeddings.float() - sentences).square().sum(dim=1).mean()
+    return (to_report + to_sentence) / 2
+
+
+def augment(voxels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Vary contrast, brightness, noise, place and field of view; never left against right.
+
+    Parameters
+    ----------
+    voxels : (B, 1, D, H, W) 0 to 3, median of the brain 1
+    labels : (B, d, h, w) at half resolution
+    """
+    batch = len(voxels)
+
+    def draw(low: float, high: float) -> Tensor:
+        drawn = low + (high - low) * torch.rand(batch, generator=generator)
+        return drawn.view(-1, 1, 1, 1, 1).to(voxels.device)
+
+    voxels = voxels.clamp(min=1e-4).pow(draw(0.75, 1.3)) * draw(0.9, 1.12)
+    noise = torch.randn(voxels.shape, generator=generator).to(voxels.device)
+    voxels = (voxels + noise * draw(-0.06, 0.06).clamp(min=0)).clamp(0, 3)
+    moved, moved_labels = [], []
+    for index in range(batch):
+        shift = torch.randint(-2, 3, (3,), generator=generator).tolist()
+        volume = torch.roll(voxels[index, 0], [2 * step for step in shift], (0, 1, 2))
+        mask = torch.roll(labels[index], shift, (0, 1, 2))
+        if float(torch.rand(1, generator=generator)) < 0.1:
+            cut = int(torch.randint(4, 14, (1,), generator=generator))
+            volume[:, :, : 2 * cut] = 0
+            mask[:, :, :cut] = 0
+        moved.append(volume)
+        moved_labels.append(mask)
+    return torch.stack(moved)[:, None], torch.stack(moved_labels)
