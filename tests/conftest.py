@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def shared_mri() -> Path:
     """The shared BIDS dataset of real scans; tests that use it carry the marker `shared`."""
     return SHARED / "mri"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

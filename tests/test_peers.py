@@ -21,12 +21,6 @@ from encoders import MRSequence
 from indexer.vector_store import FaissStore
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_until(answers: Callable[[], bool], seconds: float, what: str) -> None:
     end = time.monotonic() + seconds
     while not answers():
@@ -57,8 +51,8 @@ def get(url: str) -> httpx.Response | None:
 
 
 @pytest.mark.orthanc
-def test_orthanc_stores_and_returns_an_instance_over_dicomweb(tmp_path: Path) -> None:
-    port, storage = free_port(), tmp_path / "storage"
+def test_orthanc_stores_and_returns_an_instance_over_dicomweb(tmp_path: Path, free_port: int) -> None:
+    port, storage = free_port, tmp_path / "storage"
     configuration = tmp_path / "orthanc.json"
     configuration.write_text(
         json.dumps(
@@ -106,7 +100,7 @@ def _secondary_capture(folder: Path) -> bytes:
 
 @pytest.mark.milvus
 @pytest.mark.filterwarnings("ignore")
-def test_milvus_ranks_as_the_faiss_store_does(tmp_path: Path) -> None:
+def test_milvus_ranks_as_the_faiss_store_does(tmp_path: Path, free_port: int) -> None:
     from milvus import MilvusServer
     from pymilvus import MilvusClient
 
@@ -123,7 +117,7 @@ def test_milvus_ranks_as_the_faiss_store_does(tmp_path: Path) -> None:
         "server.start(); time.sleep(600)\n"
     )
     assert MilvusServer
-    port = free_port()
+    port = free_port
     with process([sys.executable, str(program), str(tmp_path / "data"), str(port)], tmp_path / "log"):
         wait_until(lambda: _answers("127.0.0.1", port), 90, "Milvus")
         client = MilvusClient(uri=f"http://127.0.0.1:{port}")
@@ -136,11 +130,11 @@ def test_milvus_ranks_as_the_faiss_store_does(tmp_path: Path) -> None:
 
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")
-def test_ray_runs_an_actor_on_each_of_two_nodes(tmp_path: Path) -> None:
+def test_ray_runs_an_actor_on_each_of_two_nodes(tmp_path: Path, free_port: int) -> None:
     import ray
 
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
-    port = free_port()
+    port = free_port
     node = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1"]
     memory = ["--object-store-memory=100000000", f"--temp-dir={tmp_path}"]
     head = [*node, "--head", "--node-ip-address=127.0.0.2", f"--port={port}", "--include-dashboard=false", *memory]

@@ -1,0 +1,144 @@
+"""Calibration: thresholds reach what they aim at on the first set and are measured on the second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from encoders.calibration import (
+    Calibration,
+    CalibrationError,
+    OperatingPoint,
+    ScoreSet,
+    load_calibrations,
+    parse_operating_point,
+    wilson_interval,
+)
+from encoders.findings import Finding, FindingsError, finding_score, load_findings, raw_scores
+from training.calibration import CalibrationConfigError, fit_platt, load_config
+from training.intervals import area_under_curve, area_with_interval, mean_interval
+
+FINDING = Finding("abnormal", "abnormal examination", ("there is a lesion",), ("no lesion",))
+
+
+def calibration(seed: int = 0) -> Calibration:
+    generator = np.random.default_rng(seed)
+
+    def scores() -> ScoreSet:
+        return ScoreSet(np.sort(generator.beta(5, 2, 200)), np.sort(generator.beta(2, 5, 300)))
+
+    return Calibration(3.0, -0.5, OperatingPoint("sensitivity", 0.9), scores(), scores(), "made up for this test")
+
+
+@pytest.mark.parametrize("value", [0.5, 0.8, 0.9, 0.95, 0.99])
+def test_a_threshold_reaches_its_operating_point_on_the_choosing_set_and_no_more_than_needed(value: float) -> None:
+    calibrated = calibration()
+    present, absent = calibrated.choosing.present, calibrated.choosing.absent
+    sensitive = calibrated.threshold(OperatingPoint("sensitivity", value))
+    assert (present >= sensitive).mean() >= value
+    assert (present > sensitive).mean() < value
+    specific = calibrated.threshold(OperatingPoint("specificity", value))
+    assert (absent < specific).mean() >= value
+    assert (absent < np.nextafter(specific, 0) - 1e-9).mean() < value
+
+
+def test_figures_are_measured_on_the_other_set() -> None:
+    calibrated = calibration()
+    threshold = calibrated.threshold(calibrated.operating_point)
+    measured = calibrated.measured(threshold)
+    assert measured.sensitivity == pytest.approx((calibrated.measuring.present >= threshold).mean(), abs=1e-4)
+    assert measured.specificity == pytest.approx((calibrated.measuring.absent < threshold).mean(), abs=1e-4)
+    assert measured.n == 500
+    assert measured.sensitivity_interval[0] <= measured.sensitivity <= measured.sensitivity_interval[1]
+
+
+def test_a_finding_is_flagged_from_its_threshold_on_and_carries_the_figures() -> None:
+    calibrated = calibration()
+    high = finding_score(FINDING, 2.0, calibrated)
+    low = finding_score(FINDING, -2.0, calibrated)
+    assert high.flagged and not low.flagged
+    assert high.measured is not None and high.operating_point == "sensitivity=0.9"
+    assert type(high).from_dict(json.loads(json.dumps(high.to_dict()))) == high
+    strict = finding_score(FINDING, 0.2, calibrated, OperatingPoint("specificity", 0.99))
+    assert strict.operating_point == "specificity=0.99"
+
+
+def test_without_measured_figures_there_is_no_threshold_and_no_flag() -> None:
+    score = finding_score(FINDING, 5.0, None)
+    assert score.threshold is None and score.measured is None and not score.flagged
+
+
+def test_calibrations_survive_their_file(tmp_path: Path) -> None:
+    calibrated = calibration()
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({"findings": {"abnormal": calibrated.to_dict()}}))
+    read = load_calibrations(path)["abnormal"]
+    assert read.threshold(read.operating_point) == pytest.approx(
+        calibrated.threshold(calibrated.operating_point), abs=1e-3
+    )
+    assert load_calibrations(tmp_path / "absent.json") == {}
+    path.write_text('{"findings": {"abnormal": {"slope": 1}}}')
+    with pytest.raises(CalibrationError, match=r"calibration\.json"):
+        load_calibrations(path)
+
+
+@pytest.mark.parametrize("text", ["", "sensitivity", "sensitivity=", "sensitivity=1", "sensitivity=nan", "recall=0.9"])
+def test_an_operating_point_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(CalibrationError, match=r"sensitivity=0\.95"):
+        parse_operating_point(text)
+
+
+def test_platt_scaling_orders_as_the_raw_scores_do_and_is_calibrated() -> None:
+    generator = np.random.default_rng(2)
+    labels = generator.random(4000) < 0.3
+    raw = generator.normal(0, 0.1, 4000) + 0.1 * labels
+    slope, intercept = fit_platt(raw, labels)
+    scores = 1 / (1 + np.exp(-(slope * raw + intercept)))
+    assert slope > 0
+    for low in np.arange(0.1, 0.7, 0.1):
+        bin_ = (scores >= low) & (scores < low + 0.1)
+        assert labels[bin_].mean() == pytest.approx(scores[bin_].mean(), abs=0.1)
+
+
+def test_raw_scores_prefer_the_side_that_an_embedding_lies_on() -> None:
+    present, absent = np.eye(4, dtype=np.float32)[:1], np.eye(4, dtype=np.float32)[1:2]
+    assert raw_scores(np.concatenate([present, absent]), present, absent).tolist() == [1.0, -1.0]
+
+
+def test_intervals_hold_what_they_should() -> None:
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert wilson_interval(10, 10)[1] == 1.0
+    scores, labels = np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])
+    assert area_under_curve(scores, labels) == 0.75
+    area, low, high = area_with_interval(np.tile(scores, 20), np.tile(labels, 20))
+    assert low <= area <= high
+    values = np.repeat([0.0, 1.0, 1.0, 0.0], 10)
+    grouped = mean_interval(values, [str(row // 10) for row in range(40)])
+    alone = mean_interval(values)
+    assert grouped[1] - grouped[0] > alone[1] - alone[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[finding]]\nname='mass'\npresent=['a']\nabsent=['b']\n", "begin with 'abnormal'"),
+        ("[[finding]]\nname='abnormal'\npresent=['a']\n", "absent sentences"),
+        ("[[finding]]\nname='abnormal'\npresent=['a']\nabsent=['b']\ncolour='red'\n", "Unknown key"),
+        ("[[finding", "Expected a catalogue"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_used_says_why(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "findings.toml").write_text(text)
+    with pytest.raises(FindingsError, match=message):
+        load_findings(tmp_path / "findings.toml")
+
+
+def test_the_configuration_refuses_unknown_keys(tmp_path: Path) -> None:
+    shipped = Path(__file__).parent.parent / "training" / "configs" / "calibration.toml"
+    assert load_config(shipped).examinations > 0
+    (tmp_path / "wrong.toml").write_text(shipped.read_text() + "\ncolour = 1\n")
+    with pytest.raises(CalibrationConfigError, match="colour"):
+        load_config(tmp_path / "wrong.toml")
