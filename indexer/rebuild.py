@@ -78,7 +78,7 @@ def rebuild(
         notes = _set_broken_aside(data)
         encoded = _Encoding(store, encoder, full, progress).run(workers)
         _score(store, encoder)
-        name, switched = _renew(data, store, encoder)
+        name, switched = _renew(data, store, encoder, full)
         generation_files.prune(data)
         held = sum(store.embeddings.count(kind, encoder.encoder_id) for kind in Kind)
         refused = store.embeddings.refused()
@@ -188,11 +188,11 @@ def _set_broken_aside(data: Path) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _renew(data: Path, store: CaseStore, encoder: Encoder) -> tuple[str, bool]:
+def _renew(data: Path, store: CaseStore, encoder: Encoder, full: bool) -> tuple[str, bool]:
     """The generation that holds what the store holds: the current one, or a new one that is switched to."""
     content = store.embeddings.content(encoder.encoder_id)
     current = generation_files.current_name(data)
-    if current in generation_files.names(data):
+    if current in generation_files.names(data) and not full:
         found = Index.open_generation(data, str(current))
         if (found.encoder_id, found.content) == (encoder.encoder_id, content):
             return found.name, False

@@ -170,10 +170,14 @@ class _Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         self._skipped += tag in ("script", "style")
-        self.pieces.append("\n" if tag in ("p", "br", "div", "tr", "li", "h1", "h2", "h3") else "")
+        self._break(tag)
 
     def handle_endtag(self, tag: str) -> None:
         self._skipped -= tag in ("script", "style") and self._skipped > 0
+        self._break(tag)
+
+    def _break(self, tag: str) -> None:
+        self.pieces.append("\n" if tag in ("p", "br", "div", "tr", "li", "h1", "h2", "h3", "script", "style") else "")
 
     def handle_data(self, data: str) -> None:
         if not self._skipped:

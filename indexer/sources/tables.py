@@ -223,8 +223,10 @@ def _fields(lines: list[str], number: int, delimiter: str, expected: int) -> tup
     try:
         return next(reader), reader.line_num
     except (csv.Error, StopIteration):
+        # In TSV a quote is a quote (BIDS); elsewhere it opens a field, and this one is never closed.
         plain = lines[number].split(delimiter)
-        return (plain if len(plain) == expected else None), 1
+        opened = delimiter != "\t" and any(value.lstrip().startswith('"') for value in plain)
+        return (plain if len(plain) == expected and not opened else None), 1
 
 
 def _column(title: str) -> str:
