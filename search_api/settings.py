@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     uploads: int = Field(default=2, ge=1, description="Uploads that are read and encoded at the same time.")
     upload_wait_seconds: float = Field(default=10.0, ge=0.0)
     parse_seconds: float = Field(default=60.0, gt=0.0)
+    inflated_bytes: int = Field(default=1024 * MEBIBYTE, ge=4096)
     parse_memory_bytes: int = Field(default=4 * 1024 * MEBIBYTE, ge=256 * MEBIBYTE)
     voxels: int = Field(default=512**3, ge=4096, description="Voxels of all files of one upload together.")
 

@@ -142,6 +142,7 @@ class UploadReader:
             "frame": frame,
             "voxels": max(voxels, 1),
             "file_bytes": self._settings.body_bytes,
+            "inflated_bytes": self._settings.inflated_bytes,
             "memory_bytes": self._settings.parse_memory_bytes,
             "seconds": max(1, round(self._settings.parse_seconds)),
         }
