@@ -25,13 +25,9 @@ if TYPE_CHECKING:
 
 FAILED, WRONG_USAGE, SOME_REFUSED = 1, 2, 3
 # Questions that were put wrongly, rather than could not be answered.
-_USAGE_CODES = frozenset({"empty_query", "no_words", "too_long", "bad_k", "bad_page", "bad_weight", "bad_format"}) | {
-    "bad_operating_point",
-    "no_scans",
-    "too_many_scans",
-    "empty_report",
-    "bad_report",
-}
+_USAGE_CODES = frozenset(
+    {"empty_query", "no_words", "too_long", "bad_k", "bad_page", "bad_weight", "bad_format", "bad_operating_point"}
+) | {"no_scans", "too_many_scans", "empty_report", "bad_report", "host_refused"}
 
 Data = Annotated[Path | None, typer.Option("--data", envvar="NEURORECALL_DATA", help="Data directory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -189,17 +185,18 @@ def export(
 
 
 def serve_site(data: Path, host: str, port: int, site: Callable[[FastAPI], None] | None) -> None:
-    """Serve the API of a data directory, with the pages where they are given."""
-    import uvicorn
-
+    """Serve the API of a data directory, with the pages where they are given; ends with a status where it cannot."""
     from search_api.app import build_app
+    from search_api.server import check_host, serve
     from search_api.settings import Settings
 
-    app = build_app(Settings(data=data))
-    if site is not None:
-        site(app)
-    typer.echo(f"NeuroRecall at http://{host}:{port}", err=True)
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+    with _said(as_json=False):
+        check_host(host)
+        app = build_app(Settings(data=data))
+        if site is not None:
+            site(app)
+        typer.echo(f"NeuroRecall at http://{host}:{port}", err=True)
+        serve(app, host, port)
 
 
 @contextmanager

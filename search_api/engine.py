@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 import encoders
 from encoders.bundle import Encoder
@@ -24,11 +25,13 @@ from encoders.volume import Volume
 from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter
 from indexer.generations import Index
+from indexer.schema import FILE
 from search_api import report_check, triage
 from search_api.answers import Answer, Case, ReportCheck, ScoreReport, Worklist
 from search_api.fusion import Channel, normalised, rank
 from search_api.hits import Person, hits_of, person_of_case, person_of_scans
 from search_api.match_quality import MatchQuality
+from search_api.passing import PassingCache
 from search_api.query import Query, QueryError, understand
 from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
 from search_api.scoring import EncodedScans, encode_scans, score_report
@@ -63,7 +66,6 @@ class _Snapshot:
 
     shelves: Shelves
     quality: MatchQuality
-    vocabulary: ReportWords
 
 
 class SearchEngine:
@@ -73,6 +75,7 @@ class SearchEngine:
         self._data = data
         self._store = store
         self._encoder = encoder
+        self._passing = PassingCache(store, data / FILE)
         self._reloading = threading.Lock()
         self._snapshot = self._take_snapshot()
 
@@ -210,31 +213,31 @@ class SearchEngine:
                 f"Expected vectors of the encoder {self._encoder.encoder_id} in generation {index.name}, "
                 f"got those of {index.encoder_id}: run neurorecall rebuild"
             )
-        shelves = Shelves(self._store, index)
-        return _Snapshot(shelves, MatchQuality.measure(shelves, self._encoder), ReportWords(self._store))
+        shelves = Shelves(self._store, index, ReportWords(self._store))
+        return _Snapshot(shelves, MatchQuality.measure(shelves, self._encoder))
 
     def _answer(self, question: Question, snapshot: _Snapshot) -> Answer:
         shelves = snapshot.shelves
         query = None
         if question.text is not None:
-            query = understand(question.text, snapshot.vocabulary, question.expand)
+            query = understand(question.text, shelves.words, question.expand)
         scans = encode_scans(self._encoder, question.scans) if question.scans else None
         channels = self._channels(question, query, scans, shelves)
         person = _person(question, scans, shelves)
-        passing = self._store.matching(question.filters)
+        passing = self._passing.ids(question.filters)
         allowed = None if question.filters.empty else passing
         if person.example is not None:
             passing = allowed = passing[passing != person.example]
         first = (question.page - 1) * question.k
         need = min(max(first + question.k, 10), len(passing))
         ranking = rank(channels, need, allowed) if need else None
-        if ranking and not np.isin([hit.examination for hit in ranking.ranked], passing).all():
+        if ranking and not _all_in([hit.examination for hit in ranking.ranked], passing):
             # Removed from the store since the generation was built.
             ranking = rank(channels, need, passing)
         ranked = ranking.ranked if ranking else ()
         notices = (*(scans.notices if scans else ()), *person.notices(self._store))
         if ranking and not ranking.exact:
-            notices += ("Many cases score alike: the order among them is that of the nearest thousands.",)
+            notices += ("Many cases score alike: ranked are the nearest of each kind of evidence.",)
         return Answer(
             query=query.text if query else "",
             expanded=query.expanded if query else (),
@@ -262,6 +265,12 @@ class SearchEngine:
         weighed = [replace(channel, weight=channel.weight * (1.0 - question.weight)) for channel in of_text]
         weighed += [replace(channel, weight=channel.weight * question.weight) for channel in normalised(of_scans)]
         return normalised([channel for channel in weighed if channel.weight > 0.0])
+
+
+def _all_in(examinations: Sequence[int], passing: NDArray[np.int64]) -> bool:
+    """Whether all are among the sorted row ids."""
+    places = np.searchsorted(passing, examinations).clip(max=max(len(passing) - 1, 0))
+    return bool(len(passing) and (passing[places] == examinations).all())
 
 
 def _check(question: Question) -> None:

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from indexer.cases import Sentence
 
 Evident = Literal["sentence", "report", "words", "image"]
-# Candidates first taken from each channel, and the most that are taken (reached only by many near-equal cases).
-SHALLOW, DEEPEST = 1_000, 8_000
+# So many hits are ranked at least, then more in steps, so that the pages of one question come out of one ranking; and
+# so many items are taken from each channel for them.
+LEVELS = ((100, 1_000), (500, 4_000), (2_000, 16_000))
+# Candidates of each channel that are looked up in the others, and as many of which most is known already.
+_BEST_OF_EACH = 128
 # Scores that differ by less than the rounding of float32 sums are equal, so that ties are broken the same way always.
 DECIMALS = 6
 
@@ -71,7 +74,7 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The best examinations; `exact` is False where so many were near-equal that some were not looked at."""
+    """The best examinations, and whether it is certain that no other belongs among them."""
 
     ranked: tuple[Ranked, ...]
     exact: bool
@@ -84,50 +87,61 @@ def normalised(channels: Sequence[Channel]) -> tuple[Channel, ...]:
 
 
 def rank(channels: Sequence[Channel], need: int, allowed: NDArray[np.int64] | None) -> Ranking:
-    """Find the `need` best examinations by the weighted mean of the channels, ties in order of row id.
+    """Find the `need` best examinations, 2,000 at most, by the weighted mean of the channels; ties by row id.
 
-    Each channel lists its best; an examination that no channel lists can score no more than the weighted sum of the
-    floors, so the ranking is exact once the last hit is above that (Fagin's threshold algorithm). Until then the lists
-    are made longer.
+    Each channel lists its best, and the best of each are looked up in the others. An examination that no channel lists
+    can score no more than the weighted sum of the floors, so the ranking is exact where the last hit is above that
+    (Fagin's threshold algorithm), and always where the lists are complete. In an archive of hundreds of thousands it
+    may not be; then it is that of the nearest by each kind of evidence, and `exact` says so.
     """
-    depth = max(SHALLOW, 4 * need)
-    while True:
-        listings = [channel.look_up(depth, allowed) for channel in channels]
-        ranked = _settle(channels, listings, need)
-        bound = round(
-            sum(channel.weight * listing.floor for channel, listing in zip(channels, listings, strict=True)), DECIMALS
-        )
-        exact = bound == 0.0 or (len(ranked) >= need and ranked[-1].score > bound)
-        if exact or depth >= DEEPEST:
-            return Ranking(ranked, exact)
-        depth *= 8
+    level, depth = next((step for step in LEVELS if need <= step[0]), LEVELS[-1])
+    listings = [channel.look_up(depth, allowed) for channel in channels]
+    ranked, settled = _settle(channels, listings, level)
+    bound = _score(channels, [Found(listing.floor) for listing in listings])
+    exact = settled and (bound == 0.0 or (len(ranked) >= level and ranked[-1].score > bound))
+    return Ranking(ranked[:need], exact)
 
 
-def _settle(channels: Sequence[Channel], listings: Sequence[Listing], need: int) -> tuple[Ranked, ...]:
-    """Score candidates by what is known of them and look up the rest, most promising first, until the best are sure."""
+def _settle(channels: Sequence[Channel], listings: Sequence[Listing], need: int) -> tuple[tuple[Ranked, ...], bool]:
+    """Score candidates by what is known of them, look up the rest, and say whether the best are sure."""
+    table = _known(listings, len(channels))
+    ceilings = [Found(listing.floor) for listing in listings]
+    size = max(_BEST_OF_EACH, need)
+    promising = {row: None for listing in listings for row in _best_rows(listing)[:size] if None in table[row]}
+    promising |= dict.fromkeys(_unsettled(channels, table, [NOTHING] * len(channels))[:size])
+    _look_up_missing(channels, table, list(promising))
+    score = {row: _filled(channels, found, ceilings) for row, found in table.items()}
+    best = sorted((row for row in table if None not in table[row]), key=lambda row: (-score[row], row))[:need]
+    least = score[best[-1]] if len(best) == need else -1.0
+    sure = all(score[row] < least for row, found in table.items() if None in found)
+    ranked = (Ranked(row, score[row], tuple(found for found in table[row] if found is not None)) for row in best)
+    return tuple(ranked), sure
+
+
+def _best_rows(listing: Listing) -> list[int]:
+    return sorted(listing.found, key=lambda row: (-listing.found[row].score, row))
+
+
+def _unsettled(
+    channels: Sequence[Channel], table: Mapping[int, Sequence[Found | None]], instead: Sequence[Found]
+) -> list[int]:
+    """Candidates of which something is open, best first when it is taken for `instead`."""
+    rows = {row: _filled(channels, found, instead) for row, found in table.items() if None in found}
+    return sorted(rows, key=lambda row: (-rows[row], row))
+
+
+def _known(listings: Sequence[Listing], width: int) -> dict[int, list[Found | None]]:
+    """What each channel found of each candidate; None where that is still open."""
+    blank: list[Found | None] = [None if listing.floor > 0.0 else NOTHING for listing in listings]
     table: dict[int, list[Found | None]] = {}
     for column, listing in enumerate(listings):
         for examination, found in listing.found.items():
-            table.setdefault(examination, [None] * len(channels))[column] = found
-    for row in table.values():
-        for column, listing in enumerate(listings):
-            if row[column] is None and listing.floor <= 0.0:
-                row[column] = NOTHING
-    ceilings = [Found(listing.floor) for listing in listings]
-    while True:
-        upper = {
-            examination: _score(channels, [found or ceiling for found, ceiling in zip(row, ceilings, strict=True)])
-            for examination, row in table.items()
-        }
-        order = sorted(upper, key=lambda examination: (-upper[examination], examination))
-        unsettled = [examination for examination in order if None in table[examination]]
-        if not unsettled or not set(unsettled) & set(order[:need]):
-            break
-        _look_up_missing(channels, table, unsettled[: max(64, 2 * need)])
-    return tuple(
-        Ranked(examination, upper[examination], tuple(found for found in table[examination] if found is not None))
-        for examination in order[:need]
-    )
+            table.setdefault(examination, blank[:width])[column] = found
+    return table
+
+
+def _filled(channels: Sequence[Channel], row: Sequence[Found | None], instead: Sequence[Found]) -> float:
+    return _score(channels, [other if found is None else found for found, other in zip(row, instead, strict=True)])
 
 
 def _look_up_missing(channels: Sequence[Channel], table: dict[int, list[Found | None]], block: Sequence[int]) -> None:

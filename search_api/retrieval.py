@@ -20,10 +20,11 @@ from encoders.bundle import Encoder
 from encoders.sequences import MRSequence
 from indexer.case_store import CaseStore
 from indexer.case_words import tokens_of
-from indexer.cases import Assertion, Examination, WordMatch
+from indexer.cases import Assertion, Examination
 from indexer.generations import Index, Kind
-from search_api.fusion import Channel, Evident, Found, Listing, LookUp, best_of, lister
+from search_api.fusion import DECIMALS, Channel, Evident, Found, Listing, LookUp, lister
 from search_api.query import Asks, Concept, Query
+from search_api.vocabulary import ReportWords
 
 WEIGHTS: dict[Evident, float] = {"sentence": 0.40, "words": 0.35, "report": 0.10, "image": 0.15}
 # Without any report there are no words either: the scans alone answer.
@@ -31,10 +32,10 @@ WEIGHTS_WITHOUT_REPORTS: dict[Evident, float] = {"image": 1.0}
 # Of an example's own evidence: its series against its report.
 _EXAMPLE_REPORT = 0.3
 _WHOLE_REPORT = 0.9
-# A passage has more words than a full-text question should: the first ones stand for it.
-_MOST_FORMS = 64
+# Matches of a word that are read, of sentences and of whole reports.
+_MOST_MATCHES = 250
 # So many examinations are read one by one sooner than the full-text index is searched among them.
-_FEW = 256
+_FEW = 1_024
 
 ASSERTIONS: dict[Asks, frozenset[str] | None] = {
     Asks.PRESENT: frozenset({"present", "uncertain"}),
@@ -58,6 +59,7 @@ class Shelves:
 
     store: CaseStore
     index: Index
+    words: ReportWords
 
     def sequence_for(self, series: SeriesQuery) -> MRSequence | None:
         """The MR sequence among whose stored series to look; None, all of them, where it has no stored series."""
@@ -78,7 +80,7 @@ def text_channels(shelves: Shelves, encoder: Encoder, query: Query) -> tuple[Cha
         asserted = ASSERTIONS[concept.asks]
         look_ups: dict[Evident, LookUp] = {
             "sentence": vectors_near(shelves.index, Kind.SENTENCE, vector, assertions=asserted),
-            "words": words_like(shelves.store, concept),
+            "words": words_like(shelves, concept),
             "report": vectors_near(shelves.index, Kind.REPORT, vector),
             "image": vectors_near(shelves.index, Kind.SERIES, vector),
         }
@@ -145,55 +147,67 @@ def vectors_near(
     return lister(items)
 
 
-def words_like(store: CaseStore, concept: Concept) -> LookUp:
-    """Look up a concept's words in report sentences of the asked assertion, and in whole reports."""
-    forms = {" ".join(form): None for group in concept.groups for form in group.forms}
-    asked = tuple(forms)[:_MOST_FORMS]
-    assertions = ASSERTIONS[concept.asks]
+def words_like(shelves: Shelves, concept: Concept) -> LookUp:
+    """Look up a concept's words in report sentences of the asked assertion, and in whole reports.
+
+    The full-text index is asked for the concept's rarest word only: cases that lack it are left to the other channels,
+    which is what keeps "small left frontal meningioma" from listing every report with "left".
+    """
+    store = shelves.store
+    groups = sorted(concept.groups, key=shelves.words.commonness)
 
     def look_up(depth: int, examinations: NDArray[np.int64] | None) -> Listing:
         if examinations is not None and len(examinations) <= _FEW:
-            read = store.examinations(examinations.tolist())
-            said = {row: words_in(one, concept) for row, one in read.items()}
-            return Listing({row: item for row, item in said.items() if item is not None}, 0.0)
-        matches = store.search_words(asked, depth, examinations, assertions)
-        found = [(match.examination_id, _found(concept, match)) for match in matches]
-        # Of sentences that say equally much the first counts, whatever order they were found in.
-        found.sort(key=lambda item: (-item[1].score, item[1].key or 0))
-        # Sentences and whole reports are two lists of at most `depth`; what a cut list leaves out matches no better.
-        whole = sum(match.sentence_id is None for match in matches)
-        cut = max(whole, len(matches) - whole) >= depth
-        return Listing(best_of(found), found[-1][1].score if cut else 0.0)
+            return _read(store, concept, examinations.tolist(), 0.0)
+        floor = 1.0
+        for group in groups:
+            asked = tuple(" ".join(form) for form in group.forms)
+            limit = min(depth, _MOST_MATCHES)
+            matches = store.search_words(asked, limit, examinations, ASSERTIONS[concept.asks])
+            whole = sum(match.sentence_id is None for match in matches)
+            if max(whole, len(matches) - whole) < limit:
+                # All that have the word are listed; what is not listed has at most the others.
+                floor = max(0.0, round(floor - coverage(concept, asked), DECIMALS))
+            if matches:
+                return _read(store, concept, sorted({match.examination_id for match in matches}), floor)
+        return Listing({}, 0.0)
 
     return look_up
 
 
+def _read(store: CaseStore, concept: Concept, examinations: list[int], floor: float) -> Listing:
+    """The words of a concept in these examinations' own reports."""
+    said = {row: words_in(one, concept) for row, one in store.examinations(examinations).items()}
+    return Listing({row: item for row, item in said.items() if item is not None}, floor)
+
+
 def words_in(examination: Examination, concept: Concept) -> Found | None:
-    """What `words_like` finds, read from an examination's own report: exact, and quick where there are few."""
+    """The sentence of an examination's report, or the report as a whole, that has most of a concept's words."""
     assertions = ASSERTIONS[concept.asks]
     report = examination.report
     if report is None:
         return None
+    forms = tuple(" ".join(form) for group in concept.groups for form in group.forms)
     asked = [one for one in report.sentences if assertions is None or one.assertion in assertions]
-    found = [Found(coverage(concept, said), None, said, one) for one in asked if (said := _said(concept, one.text))]
     texts = [one.text for one in asked]
     if examination.diagnosis and (assertions is None or Assertion.PRESENT in assertions):
         texts.append(examination.diagnosis)
-    if said := _said(concept, "\n".join(texts)):
-        found.append(Found(_WHOLE_REPORT * coverage(concept, said), None, said))
-    return max(found, key=lambda item: item.score, default=None)
+    whole = _said(forms, "\n".join(texts))
+    if not whole:
+        return None
+    found = [Found(coverage(concept, said), None, said, one) for one in asked if (said := _said(whole, one.text))]
+    found.append(Found(_WHOLE_REPORT * coverage(concept, whole), None, whole))
+    return max(found, key=lambda item: item.score)
 
 
-def _said(concept: Concept, text: str) -> tuple[str, ...]:
-    """The forms of a concept's words that stand in a text."""
+def _said(forms: Sequence[str], text: str) -> tuple[str, ...]:
+    """Those of the forms, words joined by blanks, that stand in a text."""
+    plain = text.lower()
+    # Most texts hold none of them, which plain characters tell without cutting the text into words.
+    if plain.isascii() and not any(form.partition(" ")[0] in plain for form in forms):
+        return ()
     padded = f" {' '.join(tokens_of(text))} "
-    forms = (form for group in concept.groups for form in group.forms)
-    return tuple(" ".join(form) for form in forms if f" {' '.join(tokens_of(' '.join(form)))} " in padded)
-
-
-def _found(concept: Concept, match: WordMatch) -> Found:
-    share = 1.0 if match.sentence_id is not None else _WHOLE_REPORT
-    return Found(share * coverage(concept, match.words), match.sentence_id, match.words)
+    return tuple(form for form in forms if f" {form} " in padded)
 
 
 def coverage(concept: Concept, words: Iterable[str]) -> float:
