@@ -37,7 +37,7 @@ def thumbnail(volume: Volume) -> bytes:
     scale = SIDE / max(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     buffer = io.BytesIO()
-    image.resize(size, Image.Resampling.BILINEAR).save(buffer, "PNG", optimize=True)
+    image.resize(size, Image.Resampling.BILINEAR).save(buffer, "PNG")
     return buffer.getvalue()
 
 
