@@ -91,7 +91,12 @@ def paint_meningioma(item: Abnormality, canvas: Canvas, centre: Place) -> Abnorm
 
 def paint_infarct(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
     radius = (item.size_mm or 45) / 2 / canvas.scale
-    territory = site_mask(canvas.origin, item.site, canvas.regions) & side_mask(canvas.points, item.side)
+    # Borders between territories wander by a centimetre from person to person.
+    wander = [
+        7 * noise_at(canvas.points, 28, canvas.rng) + 2 * noise_at(canvas.points, 9, canvas.rng) for _ in range(3)
+    ]
+    territory = site_mask(canvas.origin + torch.stack(wander, 1), item.site, canvas.regions)
+    territory &= side_mask(canvas.points, item.side)
     distance = canvas.blob(centre, radius * 1.1, 0.22, 0.25)
     amount = canvas.edge(distance, radius, 1.6) * territory
     if item.stage == "acute":

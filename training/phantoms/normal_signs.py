@@ -33,8 +33,8 @@ def _paint_vessels(canvas: Canvas) -> None:
     veins = torch.zeros_like(depth)
     if len(here):
         found = canvas.points[here]
-        veins[here] = (torch.hypot(noise_at(found, 16, canvas.rng), noise_at(found, 16, canvas.rng)) < 0.22) * 1.0
-    canvas.paint("vein", torch.maximum((sagittal | transverse) * 0.85, veins * 0.6))
+        veins[here] = (torch.hypot(noise_at(found, 16, canvas.rng), noise_at(found, 16, canvas.rng)) < 0.26) * 1.0
+    canvas.paint("vein", torch.maximum((sagittal | transverse) * 0.85, veins * 0.85))
     canvas.paint("artery", (basilar | carotid | middle) * 0.7)
 
 

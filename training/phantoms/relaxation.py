@@ -30,8 +30,8 @@ TISSUES: dict[str, Tissue] = {
     "striatum": Tissue(1010, 88, 50, 0.80, 0.78, 0.03),
     "pallidum": Tissue(790, 66, 30, 0.75, 0.80, 0.03),
     "stem": Tissue(740, 80, 56, 0.73, 0.76, 0.02),
-    "vein": Tissue(1500, 60, 9, 0.45, 1.6, 1.1),
-    "artery": Tissue(1500, 30, 30, 0.15, 1.8, 1.0),
+    "vein": Tissue(1600, 45, 9, 0.85, 1.6, 1.1),
+    "artery": Tissue(1600, 25, 22, 0.50, 1.8, 1.0),
     "choroid": Tissue(1200, 150, 60, 0.86, 1.5, 0.85),
     # Lesions
     "plaque": Tissue(1150, 150, 105, 0.86, 1.05),
