@@ -1,75 +1,37 @@
-"""Rebuild: only what is new or changed, nothing lost by a kill, one bad scan stops nobody; and removal."""
+"""Rebuild: only what is new or changed, one bad scan stops nobody."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import cut_in_half, write_bids, write_scan, write_singular, write_with_nan
+from datasets import cut_in_half, write_scan, write_singular, write_with_nan
+from indexed import Counting, again, key_of, make_archive
 from PIL import Image
 from toy_encoder import ToyEncoder
 
 from encoders.volume import Volume, read_volume
-from indexer import generation_files
 from indexer.case_store import CaseStore
-from indexer.cases import CaseMissing
-from indexer.generations import GenerationError, Index, Kind
+from indexer.generations import Index, Kind
 from indexer.ingest import ingest
 from indexer.rebuild import rebuild
-from indexer.removal import remove_cases
-from indexer.schema import StoreError
 from indexer.series_files import read_series, read_stored_series
 from indexer.thumbnails import thumbnail
 from indexer.verification import verify
-from indexer.writer_lock import LockedError, writer_lock
-
-
-class Counting(ToyEncoder):
-    """The toy, that counts what it is given."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
-        self.series = 0
-        self.texts = 0
-
-    def encode_series(self, volume: Volume):
-        self.series += 1
-        return super().encode_series(volume)
-
-    def encode_texts(self, texts):
-        self.texts += len(texts)
-        return super().encode_texts(texts)
-
-    def score(self, embedding, point=None):
-        return ()
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_bids(tmp_path / "bids")
+    return make_archive(tmp_path)[0]
 
 
 @pytest.fixture
-def data(root: Path, tmp_path: Path) -> Path:
-    """Ingested with reports, not yet indexed: 4 examinations, 8 series, 4 reports, 12 sentences."""
-    ingest(root, tmp_path / "data", reports=root / "reports.tsv")
-    return tmp_path / "data"
-
-
-def again(root: Path, data: Path) -> None:
-    ingest(root, data, reports=root / "reports.tsv")
-
-
-def key_of(data: Path, participant: str) -> str:
-    with CaseStore.open(data, read_only=True) as store:
-        found = [case.key for case in store.examinations(range(20)).values() if case.participant == participant]
-    return found[0]
+def data(root: Path) -> Path:
+    return root.parent / "data"
 
 
 def test_only_what_is_new_or_changed_is_encoded(root: Path, data: Path) -> None:
@@ -246,161 +208,6 @@ def test_one_frame_of_a_four_dimensional_series_is_taken_and_said(root: Path, da
     assert again_read.voxels.shape == series.shape == (20, 22, 18)
     assert np.array_equal(again_read.voxels, read_volume(path, frame=1).voxels)
     assert read_series(path, None, "x").voxels.max() == read_volume(path, frame=0).voxels.max()
-
-
-# Kills and locks
-
-
-def die(*_: object, **__: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Dying(ToyEncoder):
-    """Is killed when it is given its sixth series."""
-
-    def encode_series(self, volume: Volume):
-        self.left = getattr(self, "left", 5) - 1
-        if self.left < 0:
-            die()
-        return super().encode_series(volume)
-
-
-def run_and_be_killed(work: Callable[[], object]) -> None:
-    child = os.fork()
-    if not child:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
-def test_a_rebuild_that_was_killed_goes_on_where_it_was(data: Path) -> None:
-    run_and_be_killed(lambda: rebuild(data, Dying()))
-    encoder = Counting()
-    summary = rebuild(data, encoder)
-    assert encoder.series == 4  # eight, less the four that were committed
-    assert encoder.texts == 0
-    assert summary.encoded + summary.reused == 24
-    assert verify(data) == ((), ())
-
-
-@pytest.mark.parametrize("step", ["write_faiss", "sync_folder", "read_manifest", "switch", "prune"])
-def test_a_kill_while_a_generation_is_made_leaves_the_old_one_serving(
-    root: Path, data: Path, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = rebuild(data, ToyEncoder()).generation
-    write_scan(root / "sub-02" / "anat" / "sub-02_T1w.nii.gz", seed=88)
-    again(root, data)
-    with monkeypatch.context() as patch:
-        patch.setattr(generation_files, step, die)
-        run_and_be_killed(lambda: rebuild(data, ToyEncoder()))
-    serving = Index.open(data)
-    assert serving.notes == ()
-    assert serving.name == first or step == "prune"
-    summary = rebuild(data, Counting())
-    assert Index.open(data).name == summary.generation
-    assert not list((data / generation_files.FOLDER).glob(".building-*"))
-    assert verify(data) == ((), ())
-
-
-def test_a_generation_that_fails_its_check_is_set_aside(
-    data: Path, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = rebuild(data, ToyEncoder()).generation
-
-    def fail(self: Index) -> None:
-        raise GenerationError("It does not find itself.")
-
-    monkeypatch.setattr(Index, "self_test", fail)
-    with pytest.raises(GenerationError):
-        rebuild(data, ToyEncoder(), full=True)
-    monkeypatch.undo()
-    assert Index.open(data).name == first
-    assert len(generation_files.bad_names(data)) == 1
-    assert rebuild(data, ToyEncoder(), full=True).switched
-
-
-def test_a_full_disk_leaves_the_old_generation_serving(data: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = rebuild(data, ToyEncoder()).generation
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(generation_files, "write_faiss", full)
-    with pytest.raises(OSError, match="No space"):
-        rebuild(data, ToyEncoder(), full=True)
-    monkeypatch.undo()
-    assert Index.open(data).name == first
-    assert rebuild(data, ToyEncoder(), full=True).switched
-
-
-def test_two_rebuilds_at_once_are_refused_and_no_store_is_said(data: Path, tmp_path: Path) -> None:
-    with writer_lock(data), pytest.raises(LockedError, match=str(os.getpid())):
-        rebuild(data, ToyEncoder())
-    with pytest.raises(StoreError) as caught:
-        rebuild(tmp_path / "nowhere", ToyEncoder())
-    assert caught.value.code == "store_missing"
-    assert not (tmp_path / "nowhere").exists()
-
-
-def test_a_store_without_series_or_reports_can_be_indexed(tmp_path: Path) -> None:
-    write_scan(tmp_path / "bids" / "sub-1" / "anat" / "sub-1_mystery.nii.gz")
-    ingest(tmp_path / "bids", tmp_path / "data")
-    rebuild(tmp_path / "data", ToyEncoder())
-    index = Index.open(tmp_path / "data")
-    assert set(index.counts.values()) == {0}
-    assert index.search(Kind.SERIES, np.ones((1, 64), np.float32), 10) == ((),)
-
-
-# Removal
-
-
-def test_a_removed_case_is_in_no_generation(root: Path, data: Path) -> None:
-    rebuild(data, ToyEncoder())
-    rebuild(data, ToyEncoder(), full=True)
-    key = key_of(data, "sub-02")
-    with CaseStore.open(data, read_only=True) as store:
-        row = store.id_of(key)
-    vector = Index.open(data).vectors(Kind.SERIES, row)[1]
-    stored = vector[0].astype(np.float16).tobytes()
-    assert any(stored in path.read_bytes() for path in data.rglob("*") if path.is_file())
-    summary = remove_cases(data, [key])
-    assert len(summary.generations) == 2
-    for name in generation_files.names(data):
-        index = Index.open_generation(data, name)
-        assert row not in {found.examination for kind in Kind for found in index.search(kind, vector[:1], 100)[0]}
-        assert index.counts[Kind.SERIES] == 6
-    assert Index.open(data).notes == ()
-    assert not any(stored in path.read_bytes() for path in data.rglob("*") if path.is_file())
-    with CaseStore.open(data, read_only=True) as store, pytest.raises(CaseMissing):
-        store.examination(key)
-    encoder = Counting()
-    assert rebuild(data, encoder).encoded == 0
-    assert verify(data) == ((), ())
-
-
-def test_an_unknown_key_removes_nothing(data: Path) -> None:
-    rebuild(data, ToyEncoder())
-    with pytest.raises(CaseMissing):
-        remove_cases(data, [key_of(data, "sub-02"), "nothing"])
-    assert Index.open(data).counts[Kind.SERIES] == 8
-    with CaseStore.open(data, read_only=True) as store:
-        assert store.counts().examinations == 4
-
-
-def test_a_removal_that_was_killed_is_finished_by_the_next_rebuild(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rebuild(data, ToyEncoder())
-    key = key_of(data, "sub-02")
-    with monkeypatch.context() as patch:
-        patch.setattr(generation_files, "write_generation", die)
-        run_and_be_killed(lambda: remove_cases(data, [key]))
-    with CaseStore.open(data, read_only=True) as store, pytest.raises(CaseMissing):
-        store.examination(key)
-    rebuild(data, ToyEncoder())
-    assert [Index.open_generation(data, name).counts[Kind.SERIES] for name in generation_files.names(data)] == [6, 6]
 
 
 @pytest.mark.shared
