@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from encoders.sequences import MRSequence
 from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter, CaseMissing, Draft, DraftSeries, Section
 from indexer.report_text import make_report
-from indexer.schema import FILE, SCHEMA, StoreError, open_database
+from indexer.schema import FILE
 from indexer.teaching_folders import CollectionError
 
 HYDRO = Draft(
@@ -281,67 +278,6 @@ def test_what_a_collection_cannot_do_is_said(store: CaseStore) -> None:
         store.add_to_collection(name, "nothing")
     with pytest.raises(CaseMissing):
         store.collection("nothing")
-
-
-# The file
-
-
-def test_a_reader_cannot_write_and_sees_what_is_written(store: CaseStore) -> None:
-    with CaseStore.open(store.connections.data, read_only=True) as reader:
-        assert reader.counts().examinations == 3
-        with pytest.raises(sqlite3.OperationalError, match="readonly"), reader.connections.reading() as database:
-            database.execute("DELETE FROM series")
-        with pytest.raises(PermissionError):
-            reader.put(HYDRO)
-        store.remove(BLEED.key)
-        assert reader.counts().examinations == 2
-
-
-def test_many_threads_read_at_once(store: CaseStore) -> None:
-    with CaseStore.open(store.connections.data, read_only=True) as reader:
-        found: list[int] = []
-        threads = [
-            threading.Thread(target=lambda: found.extend(len(reader.search_words(["no"], 9)) for _ in range(30)))
-            for _ in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(found) == 240
-    assert len(set(found)) == 1
-
-
-def test_a_missing_a_newer_and_a_damaged_store_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError) as missing:
-        CaseStore.open(tmp_path, read_only=True)
-    assert missing.value.code == "store_missing"
-    CaseStore.open(tmp_path).close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as database:
-        database.execute(f"PRAGMA user_version = {SCHEMA + 1}")
-    for read_only in (True, False):
-        with pytest.raises(StoreError) as newer:
-            CaseStore.open(tmp_path, read_only=read_only)
-        assert newer.value.code == "newer_schema"
-    (tmp_path / FILE).write_bytes(b"not a database at all" * 500)
-    with pytest.raises(StoreError) as damaged:
-        CaseStore.open(tmp_path, read_only=True)
-    assert damaged.value.code == "store_damaged"
-
-
-def test_a_failed_write_is_taken_back_whole(store: CaseStore) -> None:
-    with pytest.raises(ZeroDivisionError), store.connections.writing():
-        store.put(replace(HYDRO, participant="sub-9"))
-        raise ZeroDivisionError
-    assert store.counts().examinations == 3
-
-
-def test_a_new_store_has_the_newest_schema_and_a_write_ahead_log(tmp_path: Path) -> None:
-    (tmp_path / FILE).touch()
-    database = open_database(tmp_path, read_only=False)
-    assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
-    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    database.close()
 
 
 def _rows(store: CaseStore, statement: str) -> dict[str, int]:
