@@ -134,9 +134,9 @@ def test_a_window_keeps_the_slices(page: Page) -> None:
     shown = shown_slice(page, "axial")
     page.wait_for_url(re.compile("axial="))
     page.keyboard.press("w")
-    page.wait_for_url(re.compile("window=soft"))
+    page.wait_for_url(re.compile("window=narrow"))
     assert shown_slice(page, "axial") == shown
-    assert "window=soft" in str(page.locator(".plane.is-axial img").get_attribute("src"))
+    assert "window=narrow" in str(page.locator(".plane.is-axial img").get_attribute("src"))
 
 
 def test_an_uploaded_scan_finds_itself_first(page: Page, folder: Path, artefacts: Path) -> None:

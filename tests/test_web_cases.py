@@ -208,3 +208,11 @@ def test_a_report_is_checked_against_its_scan(site: TestClient, folder: Path) ->
     text = text_of(answer.text)
     assert f"{len(twin['statements']) + len(twin['unmentioned'])} differences" in text
     assert all(one["message"] in text for one in (*twin["statements"], *twin["unmentioned"]))
+
+
+def test_the_picture_is_of_the_asked_sequence_and_else_of_the_telling_one(site: TestClient) -> None:
+    def alts(address: str) -> set[str]:
+        return set(re.findall(r'alt="Key slice, ([^"]+)"', site.get(address).text))
+
+    assert alts("/search?q=hydrocephalus&k=2") == {"FLAIR"}
+    assert alts("/search?q=hydrocephalus&k=2&sequence=T1w") == {"T1w"}

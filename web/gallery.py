@@ -73,7 +73,8 @@ def cards(answer: Answer, form: SearchForm | None) -> tuple[Card, ...]:
     """The cards of an answer; `form` None for an uploaded scan, whose hits are walked by their keys."""
     keys = ".".join(hit.key for hit in answer.hits)
     walk = form.query(page=form.page) if form else urlencode({"hits": keys})
-    return tuple(_card(hit, f"?{walk}" if walk else "") for hit in answer.hits)
+    sequence = form.sequence if form else ""
+    return tuple(_card(hit, f"?{walk}" if walk else "", sequence) for hit in answer.hits)
 
 
 def paging(answer: Answer, form: SearchForm) -> Paging:
@@ -135,12 +136,25 @@ def title_of(examination: ExaminationSummary) -> str:
 
 
 def telling_series(series: Sequence[SeriesSummary]) -> SeriesSummary | None:
-    """The series to show where the evidence names none."""
+    """The series that shows most at a glance."""
 
     def place(one: SeriesSummary) -> int:
         return _TELLING.index(one.sequence) if one.sequence in _TELLING else len(_TELLING)
 
     return min(series, key=place, default=None)
+
+
+def key_series(hit: Hit, sequence: str = "") -> SeriesSummary | None:
+    """The series to show for a hit: the evidence where that is a series, else of the asked sequence, else the telling.
+
+    A text is seldom nearest to the series that shows what it names best, so that its image evidence does not choose.
+    """
+    series = hit.examination.series
+    leading = hit.evidence[0].series if hit.evidence and hit.evidence[0].kind == "image" else None
+    asked = sequence.strip().casefold()
+    chosen = next((one for one in series if one.number == leading), None)
+    filtered = [one for one in series if one.sequence and one.sequence.casefold() == asked]
+    return chosen or telling_series(filtered or series)
 
 
 def thumbnail(key: str, number: int) -> str:
@@ -156,11 +170,9 @@ def sub_scores(evidence: Iterable[Evidence]) -> tuple[Score, ...]:
     return tuple(Score(name, value) for name, value in best.items())
 
 
-def _card(hit: Hit, walk: str) -> Card:
+def _card(hit: Hit, walk: str, sequence: str) -> Card:
     examination = hit.examination
-    numbers = [item.series for item in hit.evidence if item.kind == "image" and item.series is not None]
-    shown = next((one for one in examination.series if one.number in numbers[:1]), telling_series(examination.series))
-    fragment = f"#series-{shown.number}" if shown and numbers and not examination.reported else ""
+    shown = key_series(hit, sequence)
     return Card(
         hit=hit,
         title=title_of(examination),
@@ -170,6 +182,6 @@ def _card(hit: Hit, walk: str) -> Card:
         sentence=next((item for item in hit.evidence if item.text), None),
         words=tuple(dict.fromkeys(word for item in hit.evidence for word in item.words or ())),
         scores=sub_scores(hit.evidence),
-        link=f"/case/{hit.key}{walk}{fragment}",
+        link=f"/case/{hit.key}{walk}",
         like=f"/search?{urlencode({'like': hit.key})}",
     )

@@ -14,10 +14,10 @@ from pydantic import TypeAdapter
 
 from encoders.findings import FindingScore
 from indexer.cases import Sentence
-from search_api.answers import Answer, Case, Evidence
+from search_api.answers import Answer, Case, Evidence, Hit
 from web import calls
 from web.forms import HITS_A_PAGE, SearchForm
-from web.gallery import Walk, facts_of, sub_scores, title_of, walk_of_answer, walk_of_keys
+from web.gallery import Walk, facts_of, key_series, sub_scores, title_of, walk_of_answer, walk_of_keys
 from web.reading import evidence_in, sections_of, sentences_with
 from web.rendering import pages_of
 from web.viewing import viewer_of
@@ -31,12 +31,13 @@ async def case_page(request: Request, key: str) -> Response:
     document = await calls.get(request, f"/api/examinations/{calls.segment(key)}")
     case = Case.from_dict(document)
     form = SearchForm.read(request.query_params)
-    walk, evidence = await _search_again(request, case, form)
+    walk, hit = await _search_again(request, case, form)
+    evidence = hit.evidence if hit else ()
     if walk is None:
         walk = walk_of_keys(request.query_params.get("hits", ""), case.examination.key)
     marked = _marked(case, form, evidence)
     kept = form.query(page=form.page) or _kept_hits(request, walk)
-    preferred = next((item.series for item in evidence if item.kind == "image"), None)
+    preferred = key_series(hit, form.sequence) if hit else None
     context = {
         "form": form,
         "case": case,
@@ -46,7 +47,7 @@ async def case_page(request: Request, key: str) -> Response:
         "marked": marked,
         "scores": sub_scores(evidence),
         "walk": walk,
-        "viewer": viewer_of(case.examination, request.query_params, kept, preferred),
+        "viewer": viewer_of(case.examination, request.query_params, kept, preferred.number if preferred else None),
         "findings": findings_of(document),
         "collections": await _collections(request),
         "kept": kept,
@@ -58,18 +59,18 @@ def findings_of(document: dict[str, Any]) -> tuple[FindingScore, ...]:
     return TypeAdapter(tuple[FindingScore, ...]).validate_python(document.get("findings") or ())
 
 
-async def _search_again(request: Request, case: Case, form: SearchForm) -> tuple[Walk | None, tuple[Evidence, ...]]:
-    """The place of a case among the hits of the search it comes from, and its evidence there."""
+async def _search_again(request: Request, case: Case, form: SearchForm) -> tuple[Walk | None, Hit | None]:
+    """The place of a case among the hits of the search it comes from, and the hit itself."""
     if not form.asked:
-        return None, ()
+        return None, None
     asked = form.parameters() if form.k else (*form.parameters(), ("k", HITS_A_PAGE[0]))
     try:
         answer = Answer.from_dict(await calls.get(request, "/api/search", asked))
     except calls.Problem:
         # The case is there all the same; the search page says what is wrong with the search.
-        return None, ()
+        return None, None
     hit = next((hit for hit in answer.hits if hit.key == case.examination.key), None)
-    return walk_of_answer(answer, case.examination.key, form), hit.evidence if hit else ()
+    return walk_of_answer(answer, case.examination.key, form), hit
 
 
 def _marked(case: Case, form: SearchForm, evidence: tuple[Evidence, ...]) -> tuple[Sentence, ...]:

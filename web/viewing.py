@@ -20,7 +20,8 @@ PLANES = (
     ("coronal", 1, "posterior", "anterior", "RL"),
     ("sagittal", 0, "left", "right", "AP"),
 )
-WINDOWS = (("", "Full"), ("soft", "Soft"), ("narrow", "Narrow"))
+# Names of the API's windows; the first is shown where none is chosen: bright scalp leaves the brain little of the full one.
+WINDOWS = (("soft", "Brain"), ("narrow", "Narrow"), ("full", "Full range"))
 STEP = 5  # slices that the fast links and the page keys go
 
 
@@ -81,7 +82,9 @@ class _State:
 
     def link(self, **changes: str) -> str:
         merged = {"series": self.series, "window": self.window, **dict(self.places), **changes}
-        state = urlencode({name: value for name, value in merged.items() if value})
+        if merged["window"] == WINDOWS[0][0]:
+            del merged["window"]
+        state = urlencode(merged)
         return f"/case/{self.key}?{self.kept + '&' if self.kept else ''}{state}#viewer"
 
 
@@ -98,7 +101,7 @@ def viewer_of(
     chosen = by_number.get(number or -1) or telling_series(examination.series)
     if chosen is None:
         return None
-    window = given.get("window", "") if given.get("window") in dict(WINDOWS) else ""
+    window = given["window"] if given.get("window") in dict(WINDOWS) else WINDOWS[0][0]
     places = {name: _place(given.get(name, ""), _count(chosen, axis)) for name, axis, *_ in PLANES}
     moved = tuple((name, str(places[name])) for name in places if name in given)
     state = _State(examination.key, kept, str(chosen.number), window, moved)
@@ -132,8 +135,7 @@ def _tab(series: SeriesSummary, chosen: bool, state: _State) -> SeriesTab:
 def _plane(plane: tuple[str, int, str, str, str], series: SeriesSummary, index: int, state: _State) -> PlaneView:
     name, axis, low, high, sides = plane
     count = _count(series, axis)
-    window = f"?window={state.window}" if state.window else ""
-    pattern = f"/api/examinations/{state.key}/series/{series.number}/slices/{name}/{{index}}.png{window}"
+    pattern = f"/api/examinations/{state.key}/series/{series.number}/slices/{name}/{{index}}.png?window={state.window}"
 
     def step(by: int) -> str | None:
         place = min(max(index + by, 0), count - 1)

@@ -47,9 +47,11 @@
       return select;
     };
     const show = () => {
+      hint.closest(".field").hidden = files.files.length > 1;
       list.replaceChildren(...[...files.files].map((file) => {
         const item = document.createElement("li");
-        item.textContent = `${file.name} · ${(file.size / 2 ** 20).toFixed(1)} MiB`;
+        const size = file.size < 2 ** 20 ? `${Math.ceil(file.size / 2 ** 10)} KiB` : `${(file.size / 2 ** 20).toFixed(1)} MiB`;
+        item.textContent = `${file.name} · ${size}`;
         if (files.files.length > 1) item.append(sequenceOf(file.name));
         return item;
       }));
