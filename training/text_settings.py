@@ -1,0 +1,91 @@
+"""The settings of NeuroBERT's training: a TOML file as frozen dataclasses, in which an unknown key is an error.
+
+What the settings of a stage mean stands with the stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+from training.masked_language import MaskedLanguageConfig
+from training.section_matching import SectionMatchingConfig
+from training.vocabulary import VocabularyConfig
+
+Settings = TypeVar("Settings")
+
+
+class TrainingConfigError(ValueError):
+    """A configuration with an unknown key or a value of the wrong kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """`start` is where the first weights come from: the general sentence encoder, or chance."""
+
+    start: Literal["general", "scratch"] = "general"
+    layers: int = 6
+    width: int = 384
+    heads: int = 12
+    inner: int = 1536
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class NeuroBERTConfig:
+    """`opposition` is a second round of section matching with shares of its own; 0 steps leave a stage out."""
+
+    seed: int = 20260101
+    kept_back_percent: int = 15
+    phantom_reports: int = 2000
+    checkpoint_every: int = 100
+    threads: int = 1
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    masked_language: MaskedLanguageConfig = field(default_factory=MaskedLanguageConfig)
+    section_matching: SectionMatchingConfig = field(default_factory=SectionMatchingConfig)
+    opposition: SectionMatchingConfig = field(default_factory=lambda: SectionMatchingConfig(steps=0))
+
+
+def read_config(path: Path) -> NeuroBERTConfig:
+    """Read a TOML file. Raises TrainingConfigError for an unknown key or a value of another type."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise TrainingConfigError(f"Expected a TOML file, {path.name} cannot be read: {error}") from error
+    return from_table(NeuroBERTConfig, table, "the file's top level")
+
+
+def from_table(kind: type[Settings], table: dict[str, Any], where: str) -> Settings:
+    """A frozen dataclass out of a TOML table; an unknown key is an error."""
+    known = typing.get_type_hints(kind)
+    if unknown := sorted(set(table) - set(known)):
+        raise TrainingConfigError(f"Expected only {', '.join(sorted(known))} in {where}, got {', '.join(unknown)}")
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        values[name] = _value(known[name], value, f"{where}, {name}")
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise TrainingConfigError(f"Expected a table for {where}, got {value!r}")
+        return from_table(cast(type[Any], hint), value, where)
+    origin = typing.get_origin(hint)
+    if origin is tuple and isinstance(value, list):
+        return tuple(value)
+    if origin is Literal:
+        if value not in typing.get_args(hint):
+            raise TrainingConfigError(f"Expected one of {typing.get_args(hint)} for {where}, got {value!r}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) and type(value) is hint:
+        return value
+    raise TrainingConfigError(f"Expected {getattr(hint, '__name__', hint)} for {where}, got {value!r}")
