@@ -23,6 +23,7 @@ from indexer.thumbnails import thumbnail
 if TYPE_CHECKING:
     from encoders.bundle import Encoder
 
+NO_NETWORK = "no_network"  # nothing is wrong with the file
 UNIT_TOLERANCE = 1e-2  # of a vector's length; float32 networks stay far below
 
 
@@ -43,6 +44,9 @@ def encode_one(encoder: Encoder, series: PendingSeries) -> Outcome:
     from encoders.bundle import EncodingError
     from encoders.preprocess import PreprocessingError
 
+    if series.sequence not in encoder.sequences:
+        known = ", ".join(encoder.sequences)
+        return Failure(series, NO_NETWORK, f"No network was trained for {series.sequence}; encoded are {known}.")
     try:
         if stamp(series.path) != (series.size, series.modified):
             return Failure(series, "changed_since_ingest", "The file has changed since; ingest its source again.")

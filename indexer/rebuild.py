@@ -19,7 +19,7 @@ from indexer import generation_files
 from indexer.case_store import CaseStore
 from indexer.cases import Refused
 from indexer.embedding_store import EncodedSeries, Kind, PendingText
-from indexer.encoding import UNIT_TOLERANCE, Failure, encode_all
+from indexer.encoding import NO_NETWORK, UNIT_TOLERANCE, Failure, encode_all
 from indexer.generation_files import Contents, GenerationError
 from indexer.generations import Index
 from indexer.progress import Progress, silent
@@ -38,7 +38,7 @@ REMEMBERED = 20_000  # vectors of texts that may come again ("No midline shift."
 
 @dataclass(frozen=True, slots=True)
 class RebuildSummary:
-    """`encoded` and `reused` count vectors; `refused` lists every series without one and why."""
+    """`encoded` and `reused` count vectors; `refused` lists every series whose file gave none, and why."""
 
     generation: str
     encoder_id: str
@@ -82,13 +82,16 @@ def rebuild(
         generation_files.prune(data)
         held = sum(store.embeddings.count(kind, encoder.encoder_id) for kind in Kind)
         refused = store.embeddings.refused()
+        unserved = sum(one.code == NO_NETWORK for one in refused)
+        if unserved:
+            notes += (f"{unserved} series are of MR sequences that {encoder.encoder_id} has no network for.",)
         store.checkpoint()
     return RebuildSummary(
         generation=name,
         encoder_id=encoder.encoder_id,
         encoded=encoded,
         reused=held - encoded,
-        refused=refused,
+        refused=tuple(one for one in refused if one.code != NO_NETWORK),
         seconds=time.monotonic() - started,
         switched=switched,
         notes=notes,

@@ -14,6 +14,7 @@ from indexed import Counting, again, key_of, make_archive
 from PIL import Image
 from toy_encoder import ToyEncoder
 
+from encoders.sequences import MRSequence
 from encoders.volume import Volume, read_volume
 from indexer.case_store import CaseStore
 from indexer.generations import Index, Kind
@@ -170,6 +171,20 @@ def test_a_slab_is_marked_and_a_series_of_unknown_sequence_is_kept(root: Path, d
         "sub-02_mystery": False,
     }
     assert [picture is not None for picture in thumbnails] == [one.sequence is not None for one in case.series]
+
+
+def test_a_sequence_without_a_network_is_kept_and_said_and_nobodys_fault(root: Path, data: Path) -> None:
+    class OnlyT1(Counting):
+        sequences = (MRSequence.T1W,)
+
+    encoder = OnlyT1()
+    summary = rebuild(data, encoder)
+    assert (summary.refused, encoder.series) == ((), 4)
+    assert any("4 series" in note for note in summary.notes)
+    assert rebuild(data, encoder).encoded == 0
+    with CaseStore.open(data, read_only=True) as store:
+        assert {one.code for one in store.refused()} == {"no_network"}
+        assert len(store.examination(key_of(data, "sub-02")).series) == 2
 
 
 def test_thumbnails_are_small_grey_pictures(root: Path, data: Path, tmp_path: Path) -> None:
