@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from search_api.answers import Answer, Evidence, ExaminationSummary, Hit, SeriesSummary
+from search_api.engine import DEEPEST_HIT
 from web.forms import SearchForm
 
 # The sequence that shows most at a glance comes first where no series is the evidence.
@@ -81,7 +82,7 @@ def paging(answer: Answer, form: SearchForm) -> Paging:
     """Where the next hits are. Only what is there can be turned to."""
     first = (answer.page - 1) * answer.k + 1
     last = first + len(answer.hits) - 1
-    more = len(answer.hits) == answer.k and last < answer.total
+    more = last < answer.total and (answer.page + 1) * answer.k <= DEEPEST_HIT
     return Paging(
         first=first,
         last=last,

@@ -20,8 +20,8 @@ PLANES = (
     ("coronal", 1, "posterior", "anterior", "RL"),
     ("sagittal", 0, "left", "right", "AP"),
 )
-# Names of the API's windows; the first is shown where none is chosen: bright scalp leaves the brain little of the full one.
-WINDOWS = (("soft", "Brain"), ("narrow", "Narrow"), ("full", "Full range"))
+# The API's windows; the first is shown where none is chosen: bright scalp leaves the brain little of the full range.
+WINDOWS = (("soft", "Soft"), ("narrow", "Narrow"), ("full", "Full"))
 STEP = 5  # slices that the fast links and the page keys go
 
 
