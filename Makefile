@@ -47,7 +47,7 @@ evaluate: setup
 	$(BIN)/neurorecall evaluate all --data demo-data
 
 docs: setup-test
-	$(BIN)/python -m cogapp -r README.md
+	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md
 
 clean:
 	rm -rf demo-data bench-data runs artefacts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,9 +55,11 @@ def demo(
     from indexer.rebuild import rebuild
     from training.phantoms.cohort import write_cohort
 
-    cohort = data / "cohort"
-    with reporter("phantoms") as progress:
-        write_cohort(cohort, cases=cases, seed=seed, progress=progress)
+    cohort = data / f"cohort-{cases}-{seed}"
+    if not (cohort / "README").exists():  # written last: without it a cohort is not whole
+        shutil.rmtree(cohort, ignore_errors=True)
+        with reporter("phantoms") as progress:
+            write_cohort(cohort, cases=cases, seed=seed, progress=progress)
     with reporter("ingest") as progress:
         ingest(str(cohort), data, reports=cohort / "reports.tsv", progress=progress)
     with reporter("rebuild") as progress:

@@ -58,7 +58,7 @@ def test_the_demo_answers_in_words(demo: Path) -> None:
 
 @pytest.mark.slow
 def test_the_demo_finds_a_scan_that_is_shown_to_it_again(demo: Path) -> None:
-    scan = sorted((demo / "cohort").rglob("sub-*_FLAIR.nii.gz"))[0]
+    scan = sorted(demo.rglob("sub-*_FLAIR.nii.gz"))[0]
     outcome = run("search", "--scan", str(scan), "--data", str(demo), "--json")
     hits = json.loads(outcome.stdout)["hits"]
     assert hits[0]["score"] >= 0.999

@@ -148,7 +148,8 @@ def _evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer
 
 def _text_chapter(text: Path, bundle: Path | None) -> Chapter:
     import encoders
-    from training.evaluation_text import evaluate_text, text_table
+    from training.evaluation_tables import text_table
+    from training.evaluation_text import evaluate_text
 
     figures = evaluate_text(encoders.load(bundle).neurobert, text)
     return Chapter("NeuroBERT on kept-back text", text_table(figures), figures)

@@ -42,7 +42,7 @@ QUERIES: tuple[tuple[str, frozenset[str]], ...] = (
 class Searcher(Protocol):
     """What the evaluation asks of a search engine."""
 
-    def search(self, text: str | None = None, scans: Sequence[Volume] = (), *, k: int = 10) -> Any: ...
+    def search(self, text: str | None = None, *, scans: Sequence[Volume] = (), k: int = 10) -> Any: ...
 
 
 OpenSearcher = Callable[[Path, Encoder], AbstractContextManager[Searcher]]
