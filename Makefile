@@ -41,13 +41,13 @@ check: setup-test
 
 bench: setup
 	$(PIP) -e '.[training]'
-	$(BIN)/python -m training.benchmarks --data bench-data --out docs/benchmarks.md
+	$(BIN)/python -m training.benchmarks --data bench-data --out docs/figures/benchmarks.md
 
 evaluate: setup
 	$(BIN)/neurorecall evaluate all --data demo-data
 
 docs: setup-test
-	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md
+	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md
 
 clean:
 	rm -rf demo-data bench-data runs artefacts
