@@ -41,8 +41,8 @@ class Preprocessing:
     """Settings that travel with the encoder; lengths in mm, `shape` in grid points along X, Y, Z."""
 
     spacing_mm: float = 2.0
-    shape: tuple[int, int, int] = (96, 112, 96)
-    top_margin_mm: float = 16.0  # from the grid's upper face to the top of the brain
+    shape: tuple[int, int, int] = (80, 96, 80)
+    top_margin_mm: float = 8.0  # from the grid's upper face to the top of the brain
     ellipsoid_mm: tuple[float, float, float] = (42.0, 58.0, 36.0)
     centre_below_top_mm: float = 66.0
     clip: float = 3.0

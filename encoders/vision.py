@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 GROUP = 8  # channels that share a normalisation
 SIDES = (2, 2, 2)  # left-right, back-front, down-up: how finely the masks' places enter the features
+RARE = -3.0  # logit that the masks start from: lesions are rare
 FAINT = 1e-4  # share of a mask below which its logarithm says nothing
 
 
@@ -85,6 +86,8 @@ class SequenceNetwork(nn.Module):
         self.laterals = nn.ModuleList(nn.Conv3d(count, first, 1) for count in config.channels)
         self.mask_norm = nn.GroupNorm(first // GROUP, first)
         self.mask_head = nn.Conv3d(first, len(config.mask_classes), 3, padding=1)
+        if self.mask_head.bias is not None:
+            nn.init.constant_(self.mask_head.bias, RARE)
         self.embedding_head = nn.Linear(self.feature_count, config.embedding_dim)
         self.findings_head = nn.Linear(self.feature_count, len(config.findings))
 

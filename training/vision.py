@@ -47,7 +47,7 @@ class VisionTraining:
     phantoms: int
     repeats: int
     window: int
-    batch_phantoms: int
+    batch: int
     learning_rate: float
     tune_volumes: int
     tune_batch: int
@@ -113,13 +113,12 @@ def train(config: VisionTraining, out: Path, encode_texts: EncodeTexts | None = 
 
 
 def train_trunk(config: VisionTraining, out: Path) -> None:
-    """One network over all kinds: masks and findings, a few phantoms in every kind a step."""
+    """One network over all kinds: masks and findings, a few phantoms in one kind each a step."""
     steps = trunk_schedule(config)
     examples = config.examples(out)
     run = _Run(config, out, TRUNK, len(steps), config.learning_rate)
     for step in range(run.step, len(steps)):
-        batch = [examples.get(seed, patience=PATIENCE_SECONDS) for seed in steps[step]]
-        pairs = [(example, kind) for example in batch for kind in range(len(NETWORKS))]
+        pairs = [(examples.get(seed, patience=PATIENCE_SECONDS), kind) for seed, kind in steps[step]]
         run.update(step, pairs, None)
     run.finish()
 
@@ -139,17 +138,17 @@ def tune_network(config: VisionTraining, out: Path, kind: int, vectors: TextVect
     run.finish()
 
 
-def trunk_schedule(config: VisionTraining) -> list[tuple[int, ...]]:
-    """Which phantoms each step sees: windows of the seeds, each window `repeats` times in a new order."""
-    steps: list[tuple[int, ...]] = []
-    seeds = np.array(config.train_seeds)
-    for first in range(0, len(seeds), config.window):
-        window = seeds[first : first + config.window]
+def trunk_schedule(config: VisionTraining) -> list[tuple[tuple[int, int], ...]]:
+    """Seed and kind of every volume of each step: windows of phantoms, each in every kind, `repeats` times over."""
+    steps: list[tuple[tuple[int, int], ...]] = []
+    for first in range(0, config.phantoms, config.window):
+        window = config.train_seeds[first : first + config.window]
+        pairs = np.array([(seed, kind) for seed in window for kind in range(len(NETWORKS))])
         for repeat in range(config.repeats):
-            # The first pass keeps the order in which the workers make them.
-            order = window if repeat == 0 else np.random.default_rng((config.seed, first, repeat)).permutation(window)
-            whole = len(order) // config.batch_phantoms * config.batch_phantoms
-            steps.extend(tuple(int(seed) for seed in row) for row in order[:whole].reshape(-1, config.batch_phantoms))
+            order = np.random.default_rng((config.seed, first, repeat)).permutation(pairs)
+            whole = len(order) // config.batch * config.batch
+            rows = order[:whole].reshape(-1, config.batch, 2)
+            steps.extend(tuple((int(seed), int(kind)) for seed, kind in row) for row in rows)
     return steps
 
 

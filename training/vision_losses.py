@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-VOXEL_WEIGHT = 20.0  # brings the mean over mostly empty voxels to the size of the overlap term
+EMPTY_WEIGHT = 8.0  # of the mean over all voxels, nearly all of which are empty and soon easy
+LESION_WEIGHT = 0.5  # of the mean over lesion voxels alone: without it, predicting nothing is a trap
 POSITIVE_WEIGHT = 3.0  # most findings are present in a tenth of the examples
 SMOOTH = 8.0  # voxels
 
 
 def mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Voxel cross-entropy and overlap of each class that is there.
+    """Cross-entropy of empty and of lesion voxels, weighed apart, and overlap of each class that is there.
 
     Parameters
     ----------
@@ -26,13 +27,17 @@ def mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
     classes = torch.arange(1, logits.shape[1] + 1, device=labels.device).view(1, -1, 1, 1, 1)
     target = (labels[:, None] == classes).float()
     logits = logits.float()
-    voxels = F.binary_cross_entropy_with_logits(logits, target)
+    voxels = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    of_lesions = (voxels * target).sum(dim=(0, 2, 3, 4)) / target.sum(dim=(0, 2, 3, 4)).clamp(min=SMOOTH)
+    of_empty = (voxels * (1 - target)).mean()
+    classes_there = (target.amax(dim=(0, 2, 3, 4)) > 0).sum().clamp(min=1)
     shares = torch.sigmoid(logits)
     overlap = (shares * target).sum(dim=(2, 3, 4))
     total = shares.sum(dim=(2, 3, 4)) + target.sum(dim=(2, 3, 4))
     there = target.amax(dim=(2, 3, 4))
     dice = 1 - (2 * overlap + SMOOTH) / (total + SMOOTH)
-    return VOXEL_WEIGHT * voxels + (dice * there).sum() / there.sum().clamp(min=1)
+    overlap_term = (dice * there).sum() / there.sum().clamp(min=1)
+    return EMPTY_WEIGHT * of_empty + LESION_WEIGHT * of_lesions.sum() / classes_there + overlap_term
 
 
 def findings_loss(logits: Tensor, present: Tensor) -> Tensor:
