@@ -53,6 +53,7 @@ def address(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)  # ms; a busy machine is slow, not wrong
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(ARGUMENTS))
         yield browser
@@ -64,6 +65,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page whose every request and console line is looked at in the end."""
     context = browser.new_context(base_url=address, viewport={"width": 1440, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(60_000)
     asked: list[str] = []
     said: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -215,6 +217,7 @@ def test_no_page_is_wider_than_its_window(browser: Browser, address: str, width:
     """640 px is a window of 1280 px at 200 % zoom."""
     context = browser.new_context(base_url=address, viewport={"width": width, "height": 800})
     page = context.new_page()
+    page.set_default_timeout(60_000)
     search(page, "hydrocephalus")
     case = str(page.locator(".card-link").first.get_attribute("href"))
     where = ("/", "/search?q=hydrocephalus", case, "/triage", "/report-check", "/collections", "/status", "/about")
@@ -228,6 +231,7 @@ def test_no_page_is_wider_than_its_window(browser: Browser, address: str, width:
 def test_search_and_case_need_no_script(browser: Browser, address: str, artefacts: Path) -> None:
     context = browser.new_context(base_url=address, java_script_enabled=False, viewport={"width": 1280, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(60_000)
     search(page, "glioma")
     page.get_by_label("Sex").select_option("M")
     page.get_by_role("button", name="Apply").click()
