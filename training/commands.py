@@ -68,14 +68,12 @@ def train_vision(
 ) -> None:
     """Train one network a kind of MR sequence on phantoms, fit it to NeuroBERT; the bundle is OUT/bundle."""
     from encoders.bundle import PRETRAINED
-    from encoders.text import NeuroBERT
     from training.vision import load_config
     from training.vision_run import train_bundle
 
     _log()
-    folder = neurobert or PRETRAINED / "text"
-    train_bundle(load_config(config), out, NeuroBERT.load(folder).encode, folder, name)
-    typer.echo(f"Bundle written to {out / 'bundle'}; calibrate it with `neurorecall train calibrate`")
+    bundle = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name)
+    typer.echo(f"Bundle written to {bundle}; calibrate it with `neurorecall train calibrate`")
 
 
 def train_calibrate(config: Config, bundle: BundleFolder = None) -> None:

@@ -1,0 +1,35 @@
+"""A whole training of the sequence networks, from nothing to a bundle: train, fit to NeuroBERT, measure, put together."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from encoders.bundle import PRETRAINED
+from encoders.findings import load_findings
+from encoders.text import NeuroBERT
+from training.assembly import assemble, fusion_weights
+from training.vision import VisionTraining, train
+from training.vision_evaluation import finish
+from training.vision_examples import NETWORKS
+
+
+def train_bundle(config: VisionTraining, out: Path, text: Path, name: str) -> Path:
+    """Train into `out` and put a bundle together in `out`/bundle, with the text encoder of the folder `text`.
+
+    What is finished in `out` is not done again; the last layers are fitted anew, since NeuroBERT may have changed.
+    """
+    train(config, out, NeuroBERT.load(text).encode)
+    return finish_bundle(config, out, text, name)
+
+
+def finish_bundle(config: VisionTraining, out: Path, text: Path, name: str) -> Path:
+    """Fit trained networks to the text encoder, measure them on kept-back phantoms, and put the bundle together."""
+    catalogue = PRETRAINED / "findings.toml"
+    metrics = finish(config, out, load_findings(catalogue), NeuroBERT.load(text).encode)
+    areas = {network: metrics["phantoms"][network]["abnormal"]["text"]["auc"] for network, _ in NETWORKS}
+    bundle = out / "bundle"
+    bundle.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(catalogue, bundle / "findings.toml")
+    assemble(name, text, out, config.network, fusion_weights(areas), bundle)
+    return bundle
