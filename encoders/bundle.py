@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from encoders.calibration import OperatingPoint, load_calibrations
 from encoders.findings import Finding, FindingScore, finding_score, load_findings, raw_scores
-from encoders.preprocess import Preprocessing, preprocess
+from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
 from encoders.text import NeuroBERT
-from encoders.vision import SequenceNetwork, VisionConfig
+from encoders.vision import SequenceNetwork, VisionConfig, VisionOutput
 from encoders.volume import Volume
 
 FORMAT = 1
@@ -94,8 +94,10 @@ class Bundle:
         self.entries = _entries(manifest)
         self.substitutes = {MRSequence(key): MRSequence(value) for key, value in manifest["substitutes"].items()}
         self.encoder_id = f"{self.name}-{_weights_hash(folder, manifest, self.preprocessing)[:12]}"
+        config = VisionConfig.from_dict(manifest["vision"])
+        self.finding_names, self.mask_classes = config.findings, config.mask_classes
         self.neurobert = NeuroBERT.load(folder / "text")
-        self._networks = {entry.file: _network(folder / entry.file, manifest["vision"]) for entry in self.entries}
+        self._networks = {entry.file: _network(folder / entry.file, config) for entry in self.entries}
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
         self.findings = load_findings(folder / "findings.toml")
         self._calibrations = load_calibrations(folder / "calibration.json")
@@ -126,10 +128,14 @@ class Bundle:
         """
         entry, notes = self._entry(volume.sequence)
         prepared = preprocess(volume, self.preprocessing)
-        voxels = torch.from_numpy(prepared.voxels)[None, None]
-        with torch.inference_mode():
-            embedding = self._networks[entry.file](voxels).embedding[0].numpy()
-        return SeriesEncoding(_unit(embedding), prepared.partial, prepared.coverage, notes)
+        output = self._run(entry, prepared)
+        return SeriesEncoding(_unit(output.embedding[0].numpy()), prepared.partial, prepared.coverage, notes)
+
+    def see(self, volume: Volume) -> tuple[VisionOutput, NetworkInput]:
+        """All that the network says of one series (a batch of one), and what it saw; raises as encode_series."""
+        entry, _ = self._entry(volume.sequence)
+        prepared = preprocess(volume, self.preprocessing)
+        return self._run(entry, prepared), prepared
 
     def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]:
         """Embedding (D,) of all series of an examination together, unit length."""
@@ -159,6 +165,11 @@ class Bundle:
     def raw_scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated scores (F, N) of embeddings (N, D), for calibration and evaluation."""
         return np.stack([raw_scores(embeddings, present, absent) for present, absent in self._prompts])
+
+    def _run(self, entry: NetworkEntry, prepared: NetworkInput) -> VisionOutput:
+        with torch.inference_mode():
+            output: VisionOutput = self._networks[entry.file](torch.from_numpy(prepared.voxels)[None, None])
+        return output
 
     def _entry(self, sequence: MRSequence | None) -> tuple[NetworkEntry, tuple[str, ...]]:
         if sequence is None:
@@ -235,11 +246,11 @@ def _weights_hash(folder: Path, manifest: Mapping[str, Any], preprocessing: Prep
     return digest.hexdigest()
 
 
-def _network(path: Path, config: Mapping[str, Any]) -> SequenceNetwork:
+def _network(path: Path, config: VisionConfig) -> SequenceNetwork:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    network = SequenceNetwork(VisionConfig.from_dict(config))
+    network = SequenceNetwork(config)
     try:
         state = {
             name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()

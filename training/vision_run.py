@@ -1,4 +1,4 @@
-"""A whole training of the sequence networks, from nothing to a bundle: train, fit to NeuroBERT, measure, put together."""
+"""A whole training of the sequence networks, from nothing to a bundle: train, fit to NeuroBERT, measure, assemble."""
 
 from __future__ import annotations
 
