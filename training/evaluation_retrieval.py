@@ -1,8 +1,8 @@
 """Retrieval on a labelled BIDS dataset: words, scans, and words with the reports withheld.
 
-The dataset is ingested into a folder of its own, once with its reports and once without. What a search is, is handed in
-(training knows nothing of the search floor). Baselines in the same run: the words alone (BM25 of the case store), and
-chance (the share of the diagnosis).
+The dataset is ingested into a folder of its own, first without its reports and then with them. What a search is, is
+handed in (training knows nothing of the search floor). Baselines in the same run: the words alone (BM25 of the case
+store), and chance (the share of the diagnosis).
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class ScanFigures:
     lowest_score: float
     other_sessions: int
     other_sessions_marked: int
+    others_marked: int
     precision: float
     precision_interval: tuple[float, float]
     precision_by_chance: float
@@ -92,23 +93,24 @@ def evaluate_retrieval(
 ) -> RetrievalFigures:
     """Ingest a BIDS dataset twice (with reports, without) below `work` and measure its retrieval."""
     started = time.perf_counter()
-    reported, withheld = work / "with-reports", work / "without-reports"
-    refused = 0
-    for data, reports in ((reported, dataset / "reports.tsv"), (withheld, None)):
-        say(f"indexing {'with' if reports else 'without'} reports")
-        refused += len(ingest(str(dataset), data, reports=reports).refused)
-        refused += len(rebuild(data, encoder).refused)
-    with CaseStore.open(reported, read_only=True) as store:
+    data = work / "index"
+    say("indexing without reports")
+    refused = _index(dataset, data, None, encoder)
+    with open_searcher(data, encoder) as searcher:
+        withheld = {query: _first_keys(searcher, query) for query, _ in QUERIES}
+    say("indexing with reports")
+    refused += _index(dataset, data, dataset / "reports.tsv", encoder)
+    with CaseStore.open(data, read_only=True) as store:
         cases = tuple(store.examinations(store.matching(CaseFilter()).tolist()).values())
         words = {query: _words_alone(store, query) for query, _ in QUERIES}
-    with open_searcher(reported, encoder) as with_reports, open_searcher(withheld, encoder) as without_reports:
+    with open_searcher(data, encoder) as searcher:
         queries = tuple(
-            _query_figure(query, wanted, cases, (with_reports, without_reports), words[query])
+            _query_figure(wanted, cases, query, (_first_keys(searcher, query), withheld[query], words[query]))
             for query, wanted in QUERIES
             if any(case.diagnosis in wanted for case in cases)
         )
         say("uploading every series again")
-        scans = _scan_figures(reported, cases, with_reports)
+        scans = _scan_figures(data, cases, searcher)
     return RetrievalFigures(
         examinations=len(cases),
         refused=refused,
@@ -140,33 +142,39 @@ def retrieval_table(figures: RetrievalFigures) -> str:
         "",
         f"Scans: {scans.found_first} of {scans.series} series, uploaded again, find their own case first (lowest score "
         f"{scans.lowest_score:.4f}); {scans.other_sessions_marked} of {scans.other_sessions} hits that are the same "
-        f"person's other session are marked.",
+        f"person's other session are marked, {scans.others_marked} hits of another person are.",
         f"Scan to case, other people only: P@{DEPTH} {scans.precision:.2f} (95 % interval {low:.2f}-{high:.2f}, "
         f"{scans.series} series of {scans.participants} people; chance {scans.precision_by_chance:.2f}).",
     ]
     return "\n".join(lines)
 
 
+def _index(dataset: Path, data: Path, reports: Path | None, encoder: Encoder) -> int:
+    """Ingest and rebuild; how many items were refused."""
+    return len(ingest(str(dataset), data, reports=reports).refused) + len(rebuild(data, encoder).refused)
+
+
+def _first_keys(searcher: Searcher, query: str) -> tuple[str, ...]:
+    return tuple(hit.key for hit in searcher.search(query, k=DEPTH).hits)
+
+
 def _query_figure(
-    query: str,
     wanted: frozenset[str],
     cases: Sequence[Examination],
-    searchers: tuple[Searcher, Searcher],
-    words: Sequence[str],
+    query: str,
+    found: tuple[Sequence[str], Sequence[str], Sequence[str]],
 ) -> QueryFigure:
     diagnosis = {case.key: case.diagnosis for case in cases}
     total = sum(case.diagnosis in wanted for case in cases)
     depth = min(DEPTH, total)
-    with_reports, without_reports = (
-        sum(diagnosis[hit.key] in wanted for hit in searcher.search(query, k=depth).hits) for searcher in searchers
-    )
+    with_reports, without_reports, words = (sum(diagnosis[key] in wanted for key in keys[:depth]) for keys in found)
     return QueryFigure(
         query=query,
         cases=total,
         depth=depth,
         with_reports=with_reports,
         without_reports=without_reports,
-        words_alone=sum(diagnosis[key] in wanted for key in words[:depth]),
+        words_alone=words,
         by_chance=depth * total / len(cases),
     )
 
@@ -181,7 +189,7 @@ def _words_alone(store: CaseStore, query: str) -> tuple[str, ...]:
 def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) -> ScanFigures:
     diagnosis = {case.key: case.diagnosis for case in cases}
     participant = {case.key: case.participant for case in cases}
-    first, scores, others, marked = 0, [], 0, 0
+    first, scores, others, marked, wrong = 0, [], 0, 0, 0
     precisions: list[float] = []
     chances: list[float] = []
     people: list[str] = []
@@ -192,6 +200,7 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
         sessions = [hit for hit in hits if participant[hit.key] == case.participant and hit.key != case.key]
         others += len(sessions)
         marked += sum(hit.same_participant for hit in sessions)
+        wrong += sum(hit.same_participant for hit in hits if participant[hit.key] != case.participant)
         alike = [diagnosis[hit.key] == case.diagnosis for hit in hits if participant[hit.key] != case.participant]
         people.append(case.participant)
         precisions.append(float(np.mean(alike[:DEPTH])))
@@ -202,6 +211,7 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
         lowest_score=min(scores),
         other_sessions=others,
         other_sessions_marked=marked,
+        others_marked=wrong,
         precision=float(np.mean(precisions)),
         precision_interval=mean_interval(np.array(precisions), people),
         precision_by_chance=float(np.mean(chances)),

@@ -1,14 +1,16 @@
 """Fits the last layer of trained sequence networks to NeuroBERT in closed form, and encodes kept-back phantoms.
 
 The pooled features of a finished network stay as they are; ridge regression maps them to the mean of a report's vector
-and its sentences'. Features are kept in a folder, so a new NeuroBERT needs minutes, not a new training.
+and its sentences', less the mean over all phantoms. Features are kept in a folder, so a new NeuroBERT needs minutes,
+not a new training.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,8 @@ def fit_embeddings(config: VisionTraining, out: Path, encode_texts: EncodeTexts)
     """Fit and write the embedding layer of every network; the share of variance explained on held-out folds."""
     vectors = TextVectors(encode_texts)
     targets = text_targets(config, out, config.fit_seeds, vectors)
+    # What all reports share says nothing about a scan, and would make any two scans nearly equal.
+    targets -= targets.mean(axis=0)
     explained = {}
     for kind, (name, _) in enumerate(NETWORKS):
         features, _ = features_of(config, out, kind, config.fit_seeds)
@@ -94,13 +98,14 @@ def features_of(config: VisionTraining, out: Path, kind: int, seeds: Sequence[in
     name = NETWORKS[kind][0]
     folder = out / "features"
     folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{seeds[0]}-{len(seeds)}.npz"
+    state = load_state(out / f"{name}.safetensors")
+    path = folder / f"{name}-{_digest_of_body(state)}-{seeds[0]}-{len(seeds)}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:
             return stored["features"], stored["findings"]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = SequenceNetwork(config.network).to(device).eval()
-    network.load_state_dict(load_state(out / f"{name}.safetensors"))
+    network.load_state_dict(state)
     examples = config.examples(out)
     features, findings = [], []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
@@ -115,6 +120,15 @@ def features_of(config: VisionTraining, out: Path, kind: int, seeds: Sequence[in
         np.savez(file, features=both[0], findings=both[1])
     path.with_suffix(".tmp").replace(path)
     return both
+
+
+def _digest_of_body(state: Mapping[str, torch.Tensor]) -> str:
+    """Of every weight that features depend on: all but the last layer, which is fitted to them."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        if not key.startswith("embedding_head"):
+            digest.update(state[key].half().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def text_targets(config: VisionTraining, out: Path, seeds: Sequence[int], vectors: TextVectors) -> Array:
