@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,7 @@ def demo(
     with reporter("ingest") as progress:
         ingest(str(cohort), data, reports=cohort / "reports.tsv", progress=progress)
     with reporter("rebuild") as progress:
-        summary = rebuild(data, encoders.load(), progress=progress)
+        summary = rebuild(data, encoders.load(), workers=min(2, os.cpu_count() or 1), progress=progress)
     typer.echo(f"Index {summary.generation}: {cases} phantom examinations. {BANNER}")
     if serve:
         search_api.commands.serve_site(data, host, port, _build_site)

@@ -3,14 +3,15 @@
 What a score means, always 0-1 and higher is nearer:
 - sentence, report: cosine of the query's text and the nearest report sentence of the asked assertion, or the report;
 - words: the share of the query's words that stand in one sentence of the asked assertion, or (times 0.9) in the report;
-- image: cosine of a stored series and the query: the text, or an uploaded series of the same MR sequence.
+- image: of an uploaded series and a stored one of its MR sequence, their cosine; of a text and a stored series,
+  (1 + cosine) / 2, since a text and a scan never lie close, and scans must be ranked on the far side too.
 A negative cosine is 0. For a text the weights below say how much each counts; for several findings or uploaded series
 each counts the same. How they become one ranking is left to fusion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,7 @@ def text_channels(shelves: Shelves, encoder: Encoder, query: Query) -> tuple[Cha
             "sentence": vectors_near(shelves.index, Kind.SENTENCE, vector, assertions=asserted),
             "words": words_like(shelves, concept),
             "report": vectors_near(shelves.index, Kind.REPORT, vector),
-            "image": vectors_near(shelves.index, Kind.SERIES, vector),
+            "image": vectors_near(shelves.index, Kind.SERIES, vector, score_of=halfway),
         }
         channels += [Channel(kind, share * weight, look_ups[kind]) for kind, weight in weights.items()]
     return tuple(channels)
@@ -122,6 +123,15 @@ def concept_vector(encoder: Encoder, concept: Concept) -> NDArray[np.float32]:
     return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
+def halfway(cosine: float) -> float:
+    """-1..1 to 0..1, order kept.
+
+    >>> halfway(-0.5)
+    0.25
+    """
+    return (1.0 + cosine) / 2.0
+
+
 def vectors_near(
     index: Index,
     kind: Kind,
@@ -129,8 +139,9 @@ def vectors_near(
     *,
     sequence: MRSequence | None = None,
     assertions: frozenset[str] | None = None,
+    score_of: Callable[[float], float] = lambda cosine: cosine,
 ) -> LookUp:
-    """Look up a vector (D,) among the vectors of one kind."""
+    """Look up a vector (D,) among the vectors of one kind; `score_of` turns a cosine into a score."""
     queries = np.ascontiguousarray(vector, dtype=np.float32)[None, :]
 
     def items(depth: int, examinations: NDArray[np.int64] | None) -> list[tuple[int, Found]]:
@@ -140,7 +151,7 @@ def vectors_near(
             kind, queries, depth, examinations=examinations, sequence=sequence, assertions=assertions
         )[0]
         return [
-            (neighbour.examination, Found(min(max(float(neighbour.score), 0.0), 1.0), neighbour.key))
+            (neighbour.examination, Found(min(max(score_of(float(neighbour.score)), 0.0), 1.0), neighbour.key))
             for neighbour in neighbours
         ]
 

@@ -71,6 +71,7 @@ class ScanFigures:
     other_sessions: int
     other_sessions_marked: int
     others_marked: int
+    compared: int
     precision: float
     precision_interval: tuple[float, float]
     precision_by_chance: float
@@ -144,7 +145,7 @@ def retrieval_table(figures: RetrievalFigures) -> str:
         f"{scans.lowest_score:.4f}); {scans.other_sessions_marked} of {scans.other_sessions} hits that are the same "
         f"person's other session are marked, {scans.others_marked} hits of another person are.",
         f"Scan to case, other people only: P@{DEPTH} {scans.precision:.2f} (95 % interval {low:.2f}-{high:.2f}, "
-        f"{scans.series} series of {scans.participants} people; chance {scans.precision_by_chance:.2f}).",
+        f"{scans.compared} series of {scans.participants} people; chance {scans.precision_by_chance:.2f}).",
     ]
     return "\n".join(lines)
 
@@ -202,9 +203,10 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
         marked += sum(hit.same_participant for hit in sessions)
         wrong += sum(hit.same_participant for hit in hits if participant[hit.key] != case.participant)
         alike = [diagnosis[hit.key] == case.diagnosis for hit in hits if participant[hit.key] != case.participant]
-        people.append(case.participant)
-        precisions.append(float(np.mean(alike[:DEPTH])))
-        chances.append(float(np.mean(alike)))
+        if alike:  # nobody else may have a series of this MR sequence
+            people.append(case.participant)
+            precisions.append(float(np.mean(alike[:DEPTH])))
+            chances.append(float(np.mean(alike)))
     return ScanFigures(
         series=len(scores),
         found_first=first,
@@ -212,6 +214,7 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
         other_sessions=others,
         other_sessions_marked=marked,
         others_marked=wrong,
+        compared=len(precisions),
         precision=float(np.mean(precisions)),
         precision_interval=mean_interval(np.array(precisions), people),
         precision_by_chance=float(np.mean(chances)),
