@@ -48,7 +48,7 @@ evaluate: setup
 	$(BIN)/neurorecall evaluate all --data demo-data
 
 docs: setup-test
-	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md
+	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md encoders/pretrained/MODEL_CARD.md
 
 clean:
 	rm -rf demo-data bench-data runs artefacts
