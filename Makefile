@@ -44,8 +44,19 @@ bench: setup
 	$(PIP) -e '.[training]'
 	$(BIN)/python -m training.benchmarks --data bench-data --out docs/figures/benchmarks.md
 
+# The tests that kill, corrupt, fill and lock.
+faults: setup-test
+	$(BIN)/pytest -v tests/test_rebuild*.py tests/test_generations.py tests/test_removal*.py -k "kill or crash or damage or corrupt or trunc or lock or resum or full or broken or flip"
+
+# faiss-gpu and faiss-cpu install the same module, so one replaces the other, and only where a GPU answers.
+gpu: setup
+	@if nvidia-smi >/dev/null 2>&1; then \
+	  $(BIN)/pip uninstall --quiet --yes faiss-cpu && $(BIN)/pip install --quiet faiss-gpu==1.15.1; \
+	else echo "No NVIDIA GPU answers here: faiss-cpu stays."; fi
+
 evaluate: setup
-	$(BIN)/neurorecall evaluate all --data demo-data
+	mkdir -p runs
+	$(BIN)/neurorecall evaluate all --html runs/evaluation.html
 
 docs: setup-test
 	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md encoders/pretrained/MODEL_CARD.md

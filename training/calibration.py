@@ -10,12 +10,16 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from encoders.bundle import Bundle
@@ -43,6 +47,7 @@ class CalibrationConfig:
     series_per_examination: int
     operating_point: str
     operating_point_abnormal: str
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +97,37 @@ def calibrate(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> 
 
 
 def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> CalibrationCohort:
-    """Phantom examinations of several series each, encoded and fused by the bundle."""
+    """Phantom examinations of several series each, encoded and fused by the bundle, in processes of their own."""
+    seeds = [config.seed + number for number in range(config.examinations)]
+    made: list[tuple[NDArray[np.float32], frozenset[str]]] = []
+    encode = partial(_encode_phantom, bundle.folder, config)
+    with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+        for one in pool.map(encode, seeds, chunksize=4):
+            made.append(one)
+            progress(len(made), len(seeds))
+    labels = {finding.name: np.array([finding.name in present for _, present in made]) for finding in bundle.findings}
+    return CalibrationCohort(np.stack([embedding for embedding, _ in made]), labels)
+
+
+@cache
+def _bundle(folder: Path) -> Bundle:
+    """The bundle of a worker process, read once."""
+    torch.set_num_threads(1)
+    return Bundle(folder)
+
+
+def _encode_phantom(folder: Path, config: CalibrationConfig, seed: int) -> tuple[NDArray[np.float32], frozenset[str]]:
     from training.phantoms.contrast import render
     from training.phantoms.pathology import make_phantom
 
-    embeddings: list[NDArray[np.float32]] = []
-    present: list[frozenset[str]] = []
-    for number in range(config.examinations):
-        seed = config.seed + number
-        phantom = make_phantom(seed)
-        chosen = np.random.default_rng(seed).choice(
-            len(config.sequences), size=config.series_per_examination, replace=False
-        )
-        volumes = []
-        for sequence in (config.sequences[index] for index in chosen):
-            voxels, affine = render(phantom, sequence, seed)
-            volumes.append(Volume.from_voxels(voxels, affine, sequence))
-        embeddings.append(bundle.encode_examination(volumes))
-        present.append(frozenset(name for name, there in phantom.facts.labels.items() if there))
-        progress(number + 1, config.examinations)
-    names = {finding.name for finding in bundle.findings}
-    labels = {name: np.array([name in found for found in present]) for name in sorted(names)}
-    return CalibrationCohort(np.stack(embeddings), labels)
+    phantom = make_phantom(seed)
+    chosen = np.random.default_rng(seed).choice(
+        len(config.sequences), size=config.series_per_examination, replace=False
+    )
+    sequences = [config.sequences[index] for index in chosen]
+    volumes = [Volume.from_voxels(*render(phantom, sequence, seed), sequence) for sequence in sequences]
+    present = frozenset(name for name, there in phantom.facts.labels.items() if there)
+    return _bundle(folder).encode_examination(volumes), present
 
 
 def fit_platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
