@@ -5,6 +5,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 SERVE ?= 1
 CASES ?= 48
 PORT ?= 8000
+# `EXTRAS=test,peers` also installs the Milvus server and Ray, whose tests skip without them.
+EXTRAS ?= test
 # One thread a process: they run side by side, and threads that wait for each other cost more than they give.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM = false
@@ -22,7 +24,7 @@ setup: .venv/installed
 setup-test: .venv/installed-test
 
 .venv/installed-test: .venv/installed
-	$(PIP) -e '.[test]' $(EXTRAS)
+	$(PIP) -e '.[$(EXTRAS)]'
 	touch $@
 
 demo: setup
