@@ -154,6 +154,8 @@ def test_an_uploaded_scan_finds_itself_first(page: Page, folder: Path, artefacts
     assert float(page.locator("#hit-1 .is-total dd").first.inner_text()) >= 0.999
     page.screenshot(path=artefacts / "upload-answer.png", full_page=True)
     page.locator(".card-link").first.click()
+    expect(page.locator(".walk-rank")).to_have_text("hit 1")
+    page.wait_for_load_state("load")
     page.keyboard.press("]")
     expect(page.locator(".walk-rank")).to_have_text("hit 2")
 

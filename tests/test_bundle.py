@@ -79,7 +79,10 @@ def test_texts_and_scores_follow_the_contract(bundle: Bundle) -> None:
     scores = {score.finding: score for score in bundle.score(texts[0])}
     assert next(iter(scores)) == "abnormal"
     assert all(0 <= score.score <= 1 for score in scores.values())
-    assert all(score.measured is not None and score.measured.n >= 100 for score in scores.values())
+    measured = {name: score.measured for name, score in scores.items() if score.measured is not None}
+    assert {"abnormal", "hydrocephalus", "glioma"} <= set(measured)
+    assert all(figures.n >= 100 for figures in measured.values())
+    assert not any(score.flagged for name, score in scores.items() if name not in measured)
     denied = {score.finding: score for score in bundle.score(texts[1])}
     assert scores["hydrocephalus"].score > denied["hydrocephalus"].score
     with pytest.raises(BundleError, match=r"shape \(384,\), got \(3,\)"):

@@ -92,7 +92,7 @@ def test_the_demo_serves_its_pages_and_says_where(demo: Path, free_port: int) ->
 def _page(url: str) -> str:
     for _ in range(150):
         try:
-            response = httpx.get(url, timeout=30, trust_env=False)
+            response = httpx.get(url, timeout=30, trust_env=False, follow_redirects=True)
         except httpx.TransportError:
             time.sleep(0.2)
             continue

@@ -83,6 +83,8 @@ def calibrate(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> 
             continue
         point = config.operating_point_abnormal if finding.name == "abnormal" else config.operating_point
         slope, intercept = fit_platt(scores[:half], labels[:half])
+        if slope <= 0:  # the score does not rise with the finding: no threshold of it would mean anything
+            continue
         scaled = np.array([logistic(slope * score + intercept) for score in scores])
         entries[finding.name] = Calibration(
             slope=slope,
