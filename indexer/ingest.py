@@ -105,6 +105,7 @@ class _Run:
         self._refused: list[Refused] = []
         self._notes = [place.note] if place.note else []
         self._keys: set[str] = set()
+        self._unknown: list[str] = []
 
     def all(self, items: Iterator[Draft | Refused | str], progress: Progress) -> IngestSummary:
         found = 0
@@ -126,6 +127,7 @@ class _Run:
         if not found:
             self._complain()
         self._look_for_missing()
+        self._tell_unknown()
         return IngestSummary(
             source=self._place.name,
             **self._counts,
@@ -144,6 +146,7 @@ class _Run:
                 shown = one.path.relative_to(self._place.root).as_posix()
                 self._refused.append(Refused(_plain(shown), *one.problem))
         readable = [one for one in draft.series if one.problem is None]
+        self._unknown += [one.path.relative_to(self._place.root).as_posix() for one in readable if one.sequence is None]
         if not readable and draft.report is None:
             found = "none could be read" if draft.series else "there are none"
             self._refused.append(Refused(item, "no_series", f"Expected a series in this examination; {found}."))
@@ -172,6 +175,14 @@ class _Run:
         reasons = "; ".join(f"{one.item}: {one.message}" for one in self._refused[:3])
         message = f"No examinations were found{f' ({reasons})' if reasons else ''}."
         raise SourceError("no_examinations", message, hint)
+
+    def _tell_unknown(self) -> None:
+        if self._unknown:
+            self._notes.append(
+                f"{len(self._unknown)} series are kept but cannot be searched by scan, since nothing says their MR"
+                f" sequence: {', '.join(_plain(name) for name in self._unknown[:5])}. Put it into the file's name, such"
+                " as scan_FLAIR.nii.gz, or into a JSON file beside it."
+            )
 
     def _look_for_missing(self) -> None:
         kept = len(self._store.keys_of(self._place.name) - self._keys) if self._store else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import cut_in_half, write_scan, write_singular, write_with_nan
+from datasets import cut_in_half, write_bids, write_scan, write_singular, write_with_nan
 from indexed import Counting, again, key_of, make_archive
 from PIL import Image
 from toy_encoder import ToyEncoder
@@ -238,3 +238,11 @@ def test_the_shared_slabs_are_marked(shared_mri: Path, tmp_path: Path) -> None:
     with CaseStore.open(tmp_path / "data", read_only=True) as store:
         partial = [case.participant for case in store.examinations(range(9)).values() if case.partial]
     assert partial == ["sub-antspilist1", "sub-antspilist25", "sub-antspilist55"]
+
+
+def test_series_of_an_unknown_sequence_are_named_at_ingest(tmp_path: Path) -> None:
+    root = write_bids(tmp_path / "named")
+    write_scan(root / "sub-01" / "anat" / "sub-01_mystery.nii.gz")
+    notes = " ".join(ingest(str(root), tmp_path / "data").notes)
+    assert "1 series are kept but cannot be searched by scan" in notes
+    assert "sub-01/anat/sub-01_mystery.nii.gz" in notes

@@ -188,3 +188,14 @@ def test_static_files_are_kept_by_their_hash(site: TestClient) -> None:
     assert site.get("/static/../pages.py").status_code == 404
     script = sum((Path("web/static") / name).stat().st_size for name in ("site.js",))
     assert script < 60_000
+
+
+@pytest.mark.parametrize("address", ["/nothing", "/case/nothing"])
+def test_a_refusal_as_a_page_keeps_the_guards(site: TestClient, address: str) -> None:
+    answer = site.get(address)
+    assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["x-research-use"] == BANNER
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-request-id"]
+    assert_sealed(answer.text, answer.headers["content-security-policy"])

@@ -33,7 +33,10 @@ class RefusalPages:
         refusal = _Refusal(send)
         await self._app(scope, receive, refusal.send)
         if refusal.problem is not None:
-            await problem_page(self._pages, Request(scope), refusal.problem)(scope, receive, send)
+            page = problem_page(self._pages, Request(scope), refusal.problem)
+            for name, value in refusal.guarding.items():
+                page.headers.setdefault(name, value)
+            await page(scope, receive, send)
 
 
 class _Refusal:
@@ -45,6 +48,13 @@ class _Refusal:
         self._headers = Headers()
         self._body = b""
         self.problem: Problem | None = None
+
+    @property
+    def guarding(self) -> dict[str, str]:
+        """The headers of the refusal that do not belong to its body: the guards' own, which the page needs as well."""
+        return {
+            name: value for name, value in self._headers.items() if not name.startswith("content-") or "policy" in name
+        }
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
