@@ -180,6 +180,7 @@ def test_unknown_repeated_and_long_parts(client: TestClient, folder: Path) -> No
     assert_refused(upload(client, content, to="check-report", report="a " * 20_000), 400, "too_long")
 
 
+@pytest.mark.slow
 def test_frames_of_a_four_dimensional_file_are_asked_for(client: TestClient) -> None:
     frames = nifti(np.stack([np.kron(np.random.default_rng(1).random((4, 4, 4)), np.ones((6, 6, 6)))] * 2, axis=-1))
     assert "frame" in assert_refused(upload(client, frames), 422, "four_d")["hint"]

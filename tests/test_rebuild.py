@@ -76,6 +76,7 @@ def test_progress_goes_up_to_the_end(data: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_processes_of_their_own_give_the_same_vectors(root: Path, data: Path, tmp_path: Path) -> None:
     cut_in_half(root / "sub-03" / "anat" / "sub-03_T1w.nii.gz")
     again(root, data)

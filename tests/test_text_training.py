@@ -287,6 +287,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, text_dir: Path, 
         train(config, tmp_path / "run", text_dir)
 
 
+@pytest.mark.slow
 def test_a_trained_encoder_is_evaluated(tmp_path: Path, text_dir: Path, config: Path) -> None:
     encoder = NeuroBERT.load(train(config, tmp_path / "run", text_dir))
     vectors = encoder.encode(["haemorrhage in the pons", "hemorrhage in the pons"])

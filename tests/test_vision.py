@@ -175,6 +175,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         torch.testing.assert_close(resumed[name], tensor, msg=name)
 
 
+@pytest.mark.slow
 def test_training_learns_and_the_fit_reaches_the_texts(training: VisionTraining, tmp_path: Path) -> None:
     config = dataclasses.replace(
         training, phantoms=16, repeats=3, window=16, learning_rate=3e-3, tune_volumes=32, tune_batch=4
