@@ -16,6 +16,7 @@ from indexer.case_rows import read_examinations
 from indexer.case_words import index_report, index_sentence
 from indexer.cases import CaseMissing, Draft, DraftSeries, Report, Section
 from indexer.finding_words import stated_findings
+from indexer.report_text import read_again
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -80,6 +81,15 @@ def remove(database: Database, key: str) -> int:
         # Deleted tokens stay in the index's segments until these are merged.
         database.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608
     return int(found[0])
+
+
+def reread_reports(database: Database) -> None:
+    """Read every stored report again by the rules of today and index its words anew; unchanged sentences keep rows."""
+    rows = database.execute("SELECT examination_id FROM report").fetchall()
+    for (identity,) in rows:
+        examination = read_examinations(database, (identity,))[identity]
+        if examination.report is not None:
+            _put_report(database, identity, read_again(examination.report), examination.diagnosis)
 
 
 def _with_kept_report(database: Database, draft: Draft) -> Draft:

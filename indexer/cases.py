@@ -28,6 +28,7 @@ class Assertion(StrEnum):
     UNCERTAIN = "uncertain"
     HISTORICAL = "historical"
     HYPOTHETICAL = "hypothetical"
+    FAMILY = "family"
 
 
 class Section(StrEnum):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from indexer.assertions import judge
@@ -71,6 +72,11 @@ def make_report(parts: Mapping[Section, str], text: str = "", provenance: str = 
         return None
     whole = clean(text) or "\n".join(f"{section.value.capitalize()}: {words}" for section, words in sections)
     return Report(whole, tuple(sections), tuple(_sentences(sections)), clean(provenance))
+
+
+def read_again(report: Report) -> Report:
+    """The same report with its sentences and assertions by the rules of today."""
+    return replace(report, sentences=tuple(_sentences(report.sections)))
 
 
 def clean(text: str) -> str:

@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.case_writing import reread_reports
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -76,10 +78,8 @@ CREATE TRIGGER report_gone AFTER DELETE ON report BEGIN
 """
 # One column an assertion, so that a search for what is present never reads what is denied.
 _WORDS = """
-CREATE VIRTUAL TABLE sentence_words USING fts5 (present, absent, uncertain, historical, hypothetical,
-    tokenize = 'unicode61 remove_diacritics 2');
-CREATE VIRTUAL TABLE report_words USING fts5 (present, absent, uncertain, historical, hypothetical, diagnosis,
-    tokenize = 'unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE sentence_words USING fts5 ({assertions}, tokenize = 'unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE report_words USING fts5 ({assertions}, diagnosis, tokenize = 'unicode61 remove_diacritics 2');
 """
 
 
@@ -93,12 +93,21 @@ class StoreError(ValueError):
 
 
 def _first(database: Database) -> None:
-    for statement in _statements(_WORDS + _TABLES):
+    words = _WORDS.format(assertions="present, absent, uncertain, historical, hypothetical")
+    for statement in _statements(words + _TABLES):
         database.execute(statement)
 
 
+def _with_family(database: Database) -> None:
+    """What reports say of relatives has a column of its own, and all reports are read again by the rules of today."""
+    words = _WORDS.format(assertions="present, absent, uncertain, historical, hypothetical, family")
+    for statement in ("DROP TABLE sentence_words", "DROP TABLE report_words", *_statements(words)):
+        database.execute(statement)
+    reread_reports(database)
+
+
 # Numbered by place: the n-th brings the schema from n-1 to n.
-MIGRATIONS = (_first,)
+MIGRATIONS = (_first, _with_family)
 SCHEMA = len(MIGRATIONS)
 
 

@@ -49,7 +49,7 @@ ONE_CLAUSE = [
     ("This may represent demyelination.", "uncertain"),
     ("History of glioma.", "historical"),
     ("Previous surgery.", "historical"),
-    ("Mother had an aneurysm.", "historical"),
+    ("Mother had an aneurysm.", "family"),
     ("If hydrocephalus develops, a shunt may be needed.", "hypothetical"),
     ("Evaluate for metastases.", "hypothetical"),
 ]

@@ -119,3 +119,35 @@ def test_an_older_schema_is_copied_and_brought_up_to_date(tmp_path: Path, monkey
         assert store.examination(HYDRO.key).participant == "sub-1"
     with closing(sqlite3.connect(tmp_path / f"cases.schema{SCHEMA}.bak")) as copy:
         assert copy.execute("SELECT key FROM examination").fetchall() == [(HYDRO.key,)]
+
+
+def test_reports_of_the_first_schema_are_read_again_by_the_rules_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        patch.setattr(schema, "SCHEMA", 1)
+        database = open_database(tmp_path, read_only=False)
+        values = "'k', 's', 'sub-1', NULL, NULL, NULL, NULL, 'glioma', '[]', 'd'"
+        columns = "key, source, participant, session, age, sex, date, diagnosis, notes, digest"
+        database.execute(f"INSERT INTO examination ({columns}) VALUES ({values})")  # noqa: S608
+        database.execute(
+            "INSERT INTO report (examination_id, text, sections, provenance, essence, digest) VALUES"
+            """ (1, 't', '[["findings", "Her mother had a stroke. The lesion does not enhance."]]', '', 'e', 'd')"""
+        )
+        database.execute(
+            "INSERT INTO sentence (examination_id, number, text, section, assertion, digest) VALUES"
+            " (1, 1, 'Her mother had a stroke.', 'findings', 'historical', 'd')"
+        )
+        database.execute("INSERT INTO sentence_words (rowid, historical) VALUES (1, 'her mother had a stroke')")
+        database.close()
+    with CaseStore.open(tmp_path) as store:
+        report = store.examination("k").report
+        assert report is not None
+        assert [(one.text, str(one.assertion)) for one in report.sentences] == [
+            ("Her mother had a stroke.", "family"),
+            ("The lesion", "present"),
+            ("does not enhance.", "absent"),
+        ]
+        assert next(match.sentence_id for match in store.search_words(["stroke"], 5, None, {"family"})) == 1
+        assert store.search_words(["glioma"], 5, None, {"present"})

@@ -28,6 +28,7 @@ ASSERTIONS: Mapping[str, str] = {
     "uncertain": "The report holds this to be possible.",
     "historical": "The report says this of the past.",
     "hypothetical": "The report says this of a case that may arise.",
+    "family": "The report says this of a relative.",
 }
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
