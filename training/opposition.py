@@ -1,19 +1,22 @@
-"""Presence against absence: statements of a finding, statements that rule it out, and triples made from both.
+"""Presence against absence: statements of a finding against statements that rule it out, as triples.
 
-The statements stand in configs/statements.toml. A triple's negative says the opposite of its anchor with the same
-words, its positive the same with other words, so that the network cannot go by shared words. Random draws come from
-the caller's generator.
+A triple's negative says the opposite of its anchor, mostly with the same words; its positive says the same with other
+words, so that the network cannot go by shared words. The teaching matter is training.statements'; random draws come
+from the caller's generator.
 """
 
 from __future__ import annotations
 
 import random
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+
+import torch
+
+from training.statements import FindingStatements, Statements
 
 NORMAL = "absent:*"  # the key of a normal study: rules out every finding
+BROADER = "broader:"  # marks the key of a kind that a finding belongs to
 
 _PRESENT = (
     "{}",
@@ -34,6 +37,10 @@ _PRESENT = (
     "{} again demonstrated",
     "there is an acute {}",
     "persistent {}",
+    "unchanged {}",
+    "{} is unchanged",
+    "case of {}",
+    "{} on mri",
 )
 _ABSENT = (
     "no {}",
@@ -56,35 +63,11 @@ _ABSENT = (
     "absence of {}",
     "no convincing evidence of {}",
     "no mri evidence of {}",
+    "{} is not demonstrated",
+    "{} has resolved",
+    "{} is no longer seen",
+    "neither {} nor other abnormality",
 )
-
-
-class StatementsError(ValueError):
-    """A statements file that is not as described."""
-
-
-@dataclass(frozen=True, slots=True)
-class FindingStatements:
-    name: str
-    synonyms: tuple[str, ...]
-    described: tuple[str, ...]
-    normal: tuple[str, ...]
-    kept_back: tuple[str, ...]
-    unseen: bool = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name, *self.synonyms)
-
-
-@dataclass(frozen=True, slots=True)
-class Statements:
-    findings: tuple[FindingStatements, ...]
-    normal: tuple[str, ...]
-
-    @property
-    def trainable(self) -> tuple[FindingStatements, ...]:
-        return tuple(finding for finding in self.findings if not finding.unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +87,40 @@ class Triple:
     negative: Statement | None = None
 
 
-def read_statements() -> Statements:
-    """The statements that ship with the package."""
-    table = tomllib.loads((files("training") / "configs" / "statements.toml").read_text("utf-8"))
-    findings = []
-    for row in table["finding"]:
-        unknown = set(row) - {"name", "synonyms", "described", "normal", "kept_back", "unseen"}
-        if unknown:
-            raise StatementsError(f"Expected a finding of statements.toml without {sorted(unknown)}: {row.get('name')}")
-        lists = {name: tuple(row[name]) for name in ("synonyms", "described", "normal", "kept_back")}
-        findings.append(FindingStatements(name=row["name"], unseen=bool(row.get("unseen", False)), **lists))
-    return Statements(tuple(findings), tuple(table["normal"]))
-
-
 def contradicts(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether two sets of keys may stand as negatives of each other: they share nothing.
+    """Whether two sets of keys may be negatives of each other: they share nothing, nor is one a kind of the other.
 
     >>> contradicts(frozenset({"absent:mass"}), frozenset({NORMAL})), contradicts(frozenset({"a"}), frozenset({"b"}))
     (False, True)
+    >>> contradicts(frozenset({"present:glioblastoma", "broader:present:glioma"}), frozenset({"present:glioma"}))
+    False
     """
-    if one & other:
+    if any(key in other for key in one if not key.startswith(BROADER)):
         return False
-    absent_one = any(key.startswith("absent:") for key in one)
-    absent_other = any(key.startswith("absent:") for key in other)
-    return not (absent_one and absent_other and (NORMAL in one or NORMAL in other))
+    if any(BROADER + key in other for key in one) or any(BROADER + key in one for key in other):
+        return False
+    return not (_only_denies(one) and _only_denies(other) and (NORMAL in one or NORMAL in other))
+
+
+def contradicting(keys: Sequence[frozenset[str]]) -> torch.Tensor:
+    """`contradicts` of every set of keys with every other (N, N) bool, by matrix products: batches are large."""
+    column = {
+        key: place for place, key in enumerate(sorted({key.removeprefix(BROADER) for own in keys for key in own}))
+    }
+    own, broader = torch.zeros(2, len(keys), len(column))
+    for row, found in enumerate(keys):
+        for key in found:
+            (broader if key.startswith(BROADER) else own)[row, column[key.removeprefix(BROADER)]] = 1.0
+    related = (own @ own.T + own @ broader.T + broader @ own.T) > 0
+    denies = torch.tensor([_only_denies(found) for found in keys])
+    normal = torch.tensor([NORMAL in found for found in keys])
+    both_deny = denies[:, None] & denies[None, :] & (normal[:, None] | normal[None, :])
+    apart: torch.Tensor = ~(related | both_deny)
+    return apart
+
+
+def _only_denies(keys: frozenset[str]) -> bool:
+    return any(key.startswith("absent:") for key in keys) and not any(key.startswith("present:") for key in keys)
 
 
 def present(name: str, chance: random.Random) -> str:
@@ -138,30 +131,36 @@ def absent(name: str, chance: random.Random) -> str:
     return chance.choice(_ABSENT).format(name)
 
 
+def has(finding: FindingStatements) -> frozenset[str]:
+    """Keys of a statement that the finding is there."""
+    return _keys("present", finding)
+
+
+def lacks(finding: FindingStatements) -> frozenset[str]:
+    """Keys of a statement that the finding is not there."""
+    return _keys("absent", finding)
+
+
 def opposition_triple(statements: Statements, chance: random.Random) -> Triple:
     """One triple over the trainable findings; about half of the anchors are names as a user would type them."""
     finding = chance.choice(statements.trainable)
     draw = chance.random()
     if draw < 0.5:
-        anchor = Statement(_plain_name(finding, chance), _has(finding))
+        anchor = Statement(_plain_name(finding, chance), has(finding))
         return Triple(anchor, _presence(finding, statements, chance), _absence(finding, statements, chance))
-    if draw < 0.62:
-        anchor = Statement(chance.choice(finding.described), _has(finding))
+    if draw < 0.66:
+        anchor = Statement(chance.choice(finding.described), has(finding))
         return Triple(anchor, _presence(finding, statements, chance), _absence(finding, statements, chance))
     if draw < 0.95:
-        anchor = Statement(absent(chance.choice(finding.names), chance), _lacks(finding))
+        anchor = Statement(absent(chance.choice(finding.names), chance), lacks(finding))
         return Triple(anchor, _absence(finding, statements, chance), _presence(finding, statements, chance))
     normal = frozenset({NORMAL})
     one, other = chance.sample(statements.normal, 2)
     return Triple(Statement(one, normal), Statement(other, normal), _presence(finding, statements, chance))
 
 
-def _has(finding: FindingStatements) -> frozenset[str]:
-    return frozenset({f"present:{finding.name}"})
-
-
-def _lacks(finding: FindingStatements) -> frozenset[str]:
-    return frozenset({f"absent:{finding.name}"})
+def _keys(says: str, finding: FindingStatements) -> frozenset[str]:
+    return frozenset({f"{says}:{finding.name}", *(f"{BROADER}{says}:{kind}" for kind in finding.broader)})
 
 
 def _plain_name(finding: FindingStatements, chance: random.Random) -> str:
@@ -171,39 +170,46 @@ def _plain_name(finding: FindingStatements, chance: random.Random) -> str:
 
 def _presence(finding: FindingStatements, statements: Statements, chance: random.Random) -> Statement:
     """Described without the name most of the time; at times with another finding ruled out in the same sentence."""
-    described = chance.random() < 0.7
-    text = chance.choice(finding.described) if described else present(chance.choice(finding.names), chance)
-    keys = _has(finding)
+    draw = chance.random()
+    if draw < 0.65:
+        text = chance.choice(finding.described)
+    elif draw < 0.8 and finding.stated:
+        text = chance.choice(finding.stated)
+    else:
+        text = present(chance.choice(finding.names), chance)
+    keys = has(finding)
     if chance.random() < 0.15:
         other = _other(finding, statements, chance)
-        text = f"{text}, {chance.choice(('without', 'but no', 'with no'))} {chance.choice(other.names)}"
-        keys = keys | _lacks(other)
+        text = f"{text.rstrip('.')}, {chance.choice(('without', 'but no', 'with no'))} {chance.choice(other.names)}"
+        keys = keys | lacks(other)
     return Statement(text, keys)
 
 
 def _absence(finding: FindingStatements, statements: Statements, chance: random.Random) -> Statement:
     """By its name, in a list of things ruled out, or by what is normal instead."""
     draw = chance.random()
-    if draw < 0.45:
-        return Statement(absent(chance.choice(finding.names), chance), _lacks(finding))
-    if draw < 0.6:
+    if draw < 0.4:
+        return Statement(absent(chance.choice(finding.names), chance), lacks(finding))
+    if draw < 0.55 and finding.denied:
+        return Statement(chance.choice(finding.denied), lacks(finding))
+    if draw < 0.68:
         others = [_other(finding, statements, chance) for _ in range(chance.choice((1, 2)))]
         names = [chance.choice(item.names) for item in (finding, *others)]
         chance.shuffle(names)
         text = f"{chance.choice(('no', 'no evidence of', 'there is no'))} {', '.join(names[:-1])} or {names[-1]}"
-        return Statement(text, frozenset().union(_lacks(finding), *(_lacks(other) for other in others)))
-    if draw < 0.92:
-        return Statement(chance.choice(finding.normal), _lacks(finding))
+        return Statement(text, _union(lacks(item) for item in (finding, *others)))
+    if draw < 0.94:
+        return Statement(chance.choice(finding.normal), lacks(finding))
     return Statement(chance.choice(statements.normal), frozenset({NORMAL}))
 
 
 def _other(finding: FindingStatements, statements: Statements, chance: random.Random) -> FindingStatements:
-    return chance.choice(tuple(item for item in statements.trainable if item.name != finding.name))
+    """Another finding that is no kind of this one, nor this one of it."""
+    while True:
+        other = chance.choice(statements.trainable)
+        if finding.name not in (other.name, *other.broader) and other.name not in finding.broader:
+            return other
 
 
-def all_training_texts(statements: Statements) -> Sequence[str]:
-    """Every statement that may be learned from, each once."""
-    texts = list(statements.normal)
-    for finding in statements.trainable:
-        texts += [*finding.names, *finding.described, *finding.normal, *(f"no {name}" for name in finding.names)]
-    return tuple(dict.fromkeys(texts))
+def _union(keys: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*keys)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from tokenizers import Tokenizer
@@ -17,9 +17,9 @@ from torch.nn import functional
 from transformers import BertModel
 
 from encoders.text import pad, special
-from training.opposition import Statement, Triple, contradicts
+from training.opposition import Statement, Triple, contradicting
+from training.precision import autocast
 from training.spelling import to_british
-from training.text_loop import autocast
 
 Draw = Callable[[random.Random], Triple]
 
@@ -28,11 +28,12 @@ Draw = Callable[[random.Random], Triple]
 class SectionMatchingConfig:
     """Shares are relative weights of the kinds of triple in a batch; 0 leaves a kind out.
 
-    The learning rate falls over `falling` steps; 0 means over `steps`.
+    `single_sentences` takes one sentence of a report at times instead of all. Without `opposition` no triple has a
+    negative. Where there is one, its cosine to the anchor and to the positive is pushed below `margin`, `push` times as
+    hard as the matching loss.
     """
 
     steps: int = 600
-    falling: int = 0
     batch: int = 48
     pieces: int = 96
     scale: float = 20.0
@@ -40,11 +41,17 @@ class SectionMatchingConfig:
     warm_up: int = 50
     weight_decay: float = 0.01
     british_share: float = 0.15
-    share_reports: float = 0.25
-    share_sentences: float = 0.15
-    share_terms: float = 0.2
-    share_phantoms: float = 0.12
-    share_opposition: float = 0.28
+    single_sentences: bool = True
+    opposition: bool = True
+    margin: float = 0.0
+    push: float = 4.0
+    share_reports: float = 0.2
+    share_written: float = 0.14
+    share_denials: float = 0.06
+    share_sentences: float = 0.12
+    share_terms: float = 0.14
+    share_phantoms: float = 0.08
+    share_opposition: float = 0.26
 
 
 class SectionMatchingError(ValueError):
@@ -66,11 +73,15 @@ def section_matching_loss(
     def loss_of_step(step: int) -> torch.Tensor:
         chance = random.Random(f"{seed}/pairs {step}")
         triples = draw_batch(usable, config.batch, chance)
+        if not config.opposition:
+            triples = [replace(triple, negative=None) for triple in triples]
         statements = [triple.anchor for triple in triples] + [triple.positive for triple in triples]
         statements += [triple.negative for triple in triples if triple.negative is not None]
         texts = [to_british(s.text) if chance.random() < config.british_share else s.text for s in statements]
         vectors = embed(network, texts, tokenizer, (config.pieces, chance))
-        return matching_loss(vectors, [statement.keys for statement in statements], len(triples), config.scale)
+        loss = matching_loss(vectors, [statement.keys for statement in statements], len(triples), config.scale)
+        opposed = [row for row, triple in enumerate(triples) if triple.negative is not None]
+        return loss + config.push * opposition_loss(vectors, opposed, len(triples), config.margin)
 
     return loss_of_step
 
@@ -97,7 +108,7 @@ def matching_loss(vectors: torch.Tensor, keys: Sequence[frozenset[str]], anchors
     A candidate counts as a negative only where its keys contradict the anchor's (Henderson et al. 2017, with a mask).
     """
     device = vectors.device
-    apart = torch.tensor([[contradicts(one, other) for other in keys] for one in keys], device=device)
+    apart = contradicting(keys).to(device)
     similar = vectors @ vectors.T * scale
     own = torch.arange(anchors, device=device)
     towards = similar[:anchors, anchors:].masked_fill(~_or_own(apart[:anchors, anchors:]), -1e4)
@@ -107,12 +118,26 @@ def matching_loss(vectors: torch.Tensor, keys: Sequence[frozenset[str]], anchors
     return (functional.cross_entropy(towards, own) + functional.cross_entropy(back, own)) / 2
 
 
+def opposition_loss(vectors: torch.Tensor, opposed: Sequence[int], anchors: int, margin: float) -> torch.Tensor:
+    """Mean squared excess over `margin` of the cosines of negatives to their anchors and positives.
+
+    `vectors` are anchors, positives, then one negative for each triple number in `opposed`. A ranking loss alone is
+    content once a denial lies behind the right answers of the batch; in an archive there are better-placed wrong ones.
+    """
+    if not opposed:
+        return vectors.new_zeros(())
+    own = torch.tensor(opposed, device=vectors.device)
+    negatives = vectors[2 * anchors :]
+    cosines = torch.stack([(vectors[own + shift] * negatives).sum(dim=1) for shift in (0, anchors)])
+    return (cosines - margin).clamp(min=0.0).square().mean()
+
+
 def embed(
     network: BertModel,
     texts: Sequence[str],
     tokenizer: tuple[Tokenizer, torch.Tensor],
     window: tuple[int, random.Random],
-    together: int = 36,
+    together: int = 16,
 ) -> torch.Tensor:
     """Unit vectors (N, D), not centred; a text over the window's length is represented by a random stretch of it."""
     pieces, twins = tokenizer

@@ -29,7 +29,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Linear warm-up to `learning_rate`, then a half cosine to a tenth of it over `falling` steps (0: over `steps`).
+    """Linear warm-up to `learning_rate`, then a half cosine to a tenth of it.
 
     Parameters whose names start with one of `head` are new, and learn `head_factor` times as fast as the network.
     """
@@ -40,7 +40,6 @@ class Schedule:
     weight_decay: float
     checkpoint_every: int
     seed: int
-    falling: int = 0
     head: tuple[str, ...] = ()
     head_factor: float = 1.0
 
@@ -61,7 +60,7 @@ def run_stage(
     run_id: str,
 ) -> StageResult:
     """Train `model` in place. `loss_of_step` must depend on nothing but the step's number and the model."""
-    optimizer = torch.optim.AdamW(_groups(model, schedule), lr=schedule.learning_rate, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(_groups(model, schedule), lr=schedule.learning_rate, betas=(0.9, 0.98), fused=True)
     torch.manual_seed(schedule.seed)
     losses, seconds = _resume(checkpoint, model, optimizer, f"{run_id}/{name}")
     began = told = time.monotonic()
@@ -94,7 +93,7 @@ def learning_rate(step: int, schedule: Schedule) -> float:
     """
     if step < schedule.warm_up:
         return schedule.learning_rate * (step + 1) / schedule.warm_up
-    done = (step - schedule.warm_up) / max(1, (schedule.falling or schedule.steps) - schedule.warm_up)
+    done = (step - schedule.warm_up) / max(1, schedule.steps - schedule.warm_up)
     return schedule.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
@@ -106,11 +105,6 @@ def _groups(model: torch.nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
         decay = schedule.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return [{"params": found, "factor": key[0], "weight_decay": key[1]} for key, found in groups.items()]
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bf16, which AMX and every recent GPU have; losses are computed outside of it."""
-    return torch.autocast(device.type, torch.bfloat16)
 
 
 def _tell(name: str, losses: list[float], steps: int, seconds_a_step: float) -> None:

@@ -18,6 +18,8 @@ from training.section_matching import SectionMatchingConfig
 from training.vocabulary import VocabularyConfig
 
 Settings = TypeVar("Settings")
+StageConfig = MaskedLanguageConfig | SectionMatchingConfig
+STAGES = ("masked_language", "section_matching")
 
 
 class TrainingConfigError(ValueError):
@@ -38,7 +40,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class NeuroBERTConfig:
-    """`opposition` is a second round of section matching with shares of its own; 0 steps leave a stage out."""
+    """The stages in their order; 0 steps leave one out."""
 
     seed: int = 20260101
     kept_back_percent: int = 15
@@ -49,7 +51,6 @@ class NeuroBERTConfig:
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     masked_language: MaskedLanguageConfig = field(default_factory=MaskedLanguageConfig)
     section_matching: SectionMatchingConfig = field(default_factory=SectionMatchingConfig)
-    opposition: SectionMatchingConfig = field(default_factory=lambda: SectionMatchingConfig(steps=0))
 
 
 def read_config(path: Path) -> NeuroBERTConfig:

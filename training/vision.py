@@ -24,6 +24,7 @@ from torch import Tensor
 from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork, VisionConfig
 from training.phantoms.facts import FINDINGS
+from training.precision import autocast
 from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleFolder, filling
 from training.vision_losses import augment, findings_loss, mask_loss, text_loss
 
@@ -223,7 +224,7 @@ class _Run:
         voxels, labels = augment(voxels, labels, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * _one_cycle(step / self.steps)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             output = self.network(voxels)
         masks = mask_loss(output.masks, labels)
         findings = findings_loss(output.findings, present)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork
 from training.phantoms.facts import FINDINGS
+from training.precision import autocast
 from training.vision import EncodeTexts, TextVectors, VisionTraining, batch_tensors, load_state, save_state
 from training.vision_examples import NETWORKS
 
@@ -108,7 +109,7 @@ def features_of(config: VisionTraining, out: Path, kind: int, seeds: Sequence[in
     network.load_state_dict(state)
     examples = config.examples(out)
     features, findings = [], []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), autocast(device):
         for first in range(0, len(seeds), INFERENCE_BATCH):
             pairs = [(examples.get(int(seed)), kind) for seed in seeds[first : first + INFERENCE_BATCH]]
             voxels, _, _ = batch_tensors(pairs, Preprocessing().clip, device)
