@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +16,7 @@ from indexer.cases import CaseFilter, Counts, Refused
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+_TELLING_BYTES = 64  # of a vector: 32 float16 values that agree to the last bit belong to the same voxels
 _REPORTED = "EXISTS (SELECT 1 FROM report r WHERE r.examination_id = e.id)"
 _HAS_FINDING = (
     "(EXISTS (SELECT 1 FROM stated t WHERE t.examination_id = e.id AND t.finding = :finding)"
@@ -80,6 +84,47 @@ def facets(database: Database, ids: NDArray[np.int64] | None) -> dict[str, dict[
             rows = [(f"{10 * decade}-{10 * decade + 9}", count) for decade, count in sorted(rows)]
         found[field] = {str(value): int(count) for value, count in rows}
     return found
+
+
+def same_examinations(database: Database) -> tuple[tuple[int, ...], ...]:
+    """Groups of row ids of examinations that are one examination, stored more than once.
+
+    Two are the same where all series of the one with fewer are, voxel by voxel, series of the other: equal voxels give
+    equal vectors, however the file was named or packed. Without any series, the report, age, sex and date must agree.
+    """
+    rows = database.execute(
+        f"SELECT substr(vector, 1, {_TELLING_BYTES}), group_concat(DISTINCT examination_id) FROM embedding"  # noqa: S608
+        " WHERE kind = 'series' GROUP BY 1 HAVING count(DISTINCT examination_id) > 1"
+    ).fetchall()
+    shared = Counter(pair for _, ids in rows for pair in combinations(sorted(map(int, ids.split(","))), 2))
+    have = {row: _series_count(database, row) for pair in shared for row in pair}
+    same = [pair for pair, count in shared.items() if count >= min(have[pair[0]], have[pair[1]])]
+    unscanned = database.execute(
+        "SELECT group_concat(e.id) FROM examination e JOIN report r ON r.examination_id = e.id"
+        " WHERE e.date IS NOT NULL AND e.id NOT IN (SELECT examination_id FROM series)"
+        " GROUP BY r.digest, e.age, e.sex, e.date HAVING count(*) > 1"
+    ).fetchall()
+    same += [pair for (ids,) in unscanned for pair in pairwise(sorted(map(int, ids.split(","))))]
+    return _groups(same)
+
+
+def _series_count(database: Database, examination: int) -> int:
+    statement = "SELECT count(*) FROM embedding WHERE kind = 'series' AND examination_id = ?"
+    return int(database.execute(statement, (examination,)).fetchone()[0])
+
+
+def _groups(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:
+    """What hangs together by pairs.
+
+    >>> _groups([(1, 2), (4, 5), (2, 3)])
+    ((1, 2, 3), (4, 5))
+    """
+    group_of: dict[int, set[int]] = {}
+    for one, other in pairs:
+        joined = group_of.get(one, {one}) | group_of.get(other, {other})
+        for member in joined:
+            group_of[member] = joined
+    return tuple(sorted({tuple(sorted(group)) for group in group_of.values()}))
 
 
 def counts(database: Database) -> Counts:

@@ -161,6 +161,11 @@ class CaseStore:
         with self.connections.reading() as database:
             return case_queries.facets(database, ids)
 
+    def same_examinations(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of row ids of examinations that are stored more than once, as told by their voxels or reports."""
+        with self.connections.reading() as database:
+            return case_queries.same_examinations(database)
+
     def search_words(
         self,
         words: Sequence[str],

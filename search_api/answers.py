@@ -138,12 +138,15 @@ class Evidence(_Document):
 
 @dataclass(frozen=True, slots=True)
 class Hit(_Document):
+    """A retrieved case; `copies` are the keys of examinations that are the same one, stored again, and are no hits."""
+
     rank: int
     score: float
     key: str
     same_participant: bool
     examination: ExaminationSummary
     evidence: tuple[Evidence, ...]
+    copies: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         document = _Document.to_dict(self)
@@ -156,7 +159,8 @@ class Answer(_Document):
     """One page of hits.
 
     `total` is the exact number of examinations that pass the filters, whether or not this page shows them;
-    `expanded` are sentences saying how the query was read; `findings` are those of an uploaded scan.
+    `folded` of them are copies of others and are no hits of their own. `expanded` are sentences saying how the query
+    was read; `findings` are those of an uploaded scan.
     """
 
     query: str
@@ -171,6 +175,7 @@ class Answer(_Document):
     k: int = 10
     notices: tuple[str, ...] = ()
     findings: tuple[FindingScore, ...] | None = None
+    folded: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         document = _Document.to_dict(self)

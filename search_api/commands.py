@@ -48,6 +48,7 @@ def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) ->
     app.command()(triage)
     app.command("check-report")(check_report)
     app.command()(export)
+    app.command()(terms)
 
     @app.command()
     def serve(
@@ -57,6 +58,25 @@ def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) ->
     ) -> None:
         """Serve the API and the pages."""
         serve_site(_data_directory(data), host, port, site)
+
+
+def terms(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines or RadLex's CSV; .gz too.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take over a terminology: its synonyms widen queries, its words mend misspellings; instead of an earlier one."""
+    from search_api.terminology import TerminologyError, import_terms
+
+    try:
+        several, single = import_terms(file, _data_directory(data))
+    except TerminologyError as error:
+        typer.echo(f"{error}.", err=True)
+        raise typer.Exit(FAILED) from error
+    if as_json:
+        typer.echo(json.dumps({"with_synonyms": several, "single_names": single}))
+    else:
+        typer.echo(f"{several:,} terms with synonyms and {single:,} single names; used from the next rebuild or start.")
 
 
 def search(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -28,13 +28,17 @@ from indexer.generations import Index
 from indexer.schema import FILE
 from search_api import report_check, triage
 from search_api.answers import Answer, Case, ReportCheck, ScoreReport, Worklist
+from search_api.asks import Asks
+from search_api.folding import Folding
 from search_api.fusion import Channel, normalised, rank
 from search_api.hits import Person, hits_of, person_of_case, person_of_scans
 from search_api.match_quality import MatchQuality
 from search_api.passing import PassingCache
 from search_api.query import Query, QueryError, understand
-from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
+from search_api.retrieval import WEIGHTS, Shelves, example_channels, scan_channels, text_channels
 from search_api.scoring import EncodedScans, encode_scans, score_report
+from search_api.spelling import Lexicon, lexicon
+from search_api.terminology import stored_terms
 from search_api.vocabulary import ReportWords
 
 MOST_HITS_A_PAGE = 200
@@ -58,6 +62,8 @@ class Question:
     weight: float
     expand: bool
     filters: CaseFilter
+    evidence: frozenset[str] | None
+    assertions: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class _Snapshot:
 
     shelves: Shelves
     quality: MatchQuality
+    folding: Folding
+    lexicon: Lexicon
 
 
 class SearchEngine:
@@ -126,6 +134,8 @@ class SearchEngine:
         weight: float = 0.5,
         page: int = 1,
         expand: bool = True,
+        evidence: Collection[str] | None = None,
+        assertions: bool = True,
     ) -> Answer:
         """Retrieve cases for a text, uploaded scans, both, or like a stored case.
 
@@ -135,6 +145,10 @@ class SearchEngine:
             how much the scans count against the text where both are given, 0-1
         expand
             False takes the words literally: no spelling, abbreviations, synonyms or absence
+        evidence
+            the kinds that count for a text: sentence, report, words, image; None for all
+        assertions
+            False looks through all sentences of reports, whether they state or deny
 
         Raises
         ------
@@ -147,7 +161,10 @@ class SearchEngine:
         """
         began = time.perf_counter()
         asked_text = text if text is not None and (text.strip() or not (scans or like)) else None
-        question = Question(asked_text, tuple(scans), like, k, page, weight, expand, filters or CaseFilter())
+        kinds = None if evidence is None else frozenset(evidence)
+        question = Question(
+            asked_text, tuple(scans), like, k, page, weight, expand, filters or CaseFilter(), kinds, assertions
+        )
         _check(question)
         answer = self._answer(question, self._snapshot)
         return replace(answer, milliseconds=_milliseconds_since(began))
@@ -214,35 +231,45 @@ class SearchEngine:
                 f"got those of {index.encoder_id}: run neurorecall rebuild"
             )
         shelves = Shelves(self._store, index, ReportWords(self._store))
-        return _Snapshot(shelves, MatchQuality.measure(shelves, self._encoder))
+        return _Snapshot(
+            shelves,
+            MatchQuality.measure(shelves, self._encoder),
+            Folding.of(self._store),
+            lexicon(stored_terms(self._data)),
+        )
 
     def _answer(self, question: Question, snapshot: _Snapshot) -> Answer:
         shelves = snapshot.shelves
         query = None
         if question.text is not None:
-            query = understand(question.text, shelves.words, question.expand)
+            query = understand(question.text, shelves.words, question.expand, snapshot.lexicon)
+            if not question.assertions:
+                query = replace(query, concepts=tuple(replace(one, asks=Asks.ANY) for one in query.concepts))
         scans = encode_scans(self._encoder, question.scans) if question.scans else None
         channels = self._channels(question, query, scans, shelves)
         person = _person(question, scans, shelves)
         passing = self._passing.ids(question.filters)
         allowed = None if question.filters.empty else passing
         if person.example is not None:
-            passing = allowed = passing[passing != person.example]
+            own = (person.example, *snapshot.folding.others(person.example))
+            passing = allowed = passing[~np.isin(passing, own)]
         first = (question.page - 1) * question.k
-        need = min(max(first + question.k, 10), len(passing))
+        surplus = snapshot.folding.surplus(passing)
+        need = min(max(first + question.k, 10) + surplus, len(passing))
         ranking = rank(channels, need, allowed) if need else None
         if ranking and not _all_in([hit.examination for hit in ranking.ranked], passing):
             # Removed from the store since the generation was built.
             ranking = rank(channels, need, passing)
-        ranked = ranking.ranked if ranking else ()
+        ranked = snapshot.folding.fold(ranking.ranked) if ranking else ()
         notices = (*(scans.notices if scans else ()), *person.notices(self._store))
         if ranking and not ranking.exact:
             notices += ("Many cases score alike: ranked are the nearest of each kind of evidence.",)
         return Answer(
             query=query.text if query else "",
             expanded=query.expanded if query else (),
-            hits=hits_of(ranked[first : first + question.k], first, channels, person, shelves),
+            hits=hits_of(ranked[first : first + question.k], first, channels, person, shelves, snapshot.folding),
             total=len(passing),
+            folded=surplus,
             good_match=snapshot.quality.good(channels, ranked, of_text=query is not None),
             generation=shelves.index.name,
             encoder_id=self._encoder.encoder_id,
@@ -256,7 +283,7 @@ class SearchEngine:
     def _channels(
         self, question: Question, query: Query | None, scans: EncodedScans | None, shelves: Shelves
     ) -> tuple[Channel, ...]:
-        of_text = text_channels(shelves, self._encoder, query) if query else ()
+        of_text = text_channels(shelves, self._encoder, query, question.evidence) if query else ()
         of_scans = scan_channels(shelves, scans.series) if scans else ()
         if question.like is not None:
             of_scans += example_channels(shelves, self._store.id_of(question.like))
@@ -285,6 +312,12 @@ def _check(question: Question) -> None:
             "bad_page",
             f"Expected a page within the first {DEEPEST_HIT} hits, got page {question.page} of {question.k} hits each",
             "Narrow the search with filters.",
+        )
+    if question.evidence is not None and not frozenset() < question.evidence <= set(WEIGHTS):
+        raise QueryError(
+            "bad_evidence",
+            f"Expected some of {', '.join(WEIGHTS)} as evidence, got none of them",
+            "Leave it out for all.",
         )
     if not 0.0 <= question.weight <= 1.0:
         raise QueryError("bad_weight", f"Expected a weight of 0 to 1, got {question.weight}", "0 is text, 1 is scan.")

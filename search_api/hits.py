@@ -12,6 +12,7 @@ from indexer.case_store import CaseStore
 from indexer.cases import Sentence, Series
 from indexer.generations import Kind
 from search_api.answers import Evidence, ExaminationSummary, Hit
+from search_api.folding import Folding
 from search_api.fusion import Channel, Found, Ranked
 from search_api.retrieval import SeriesQuery, Shelves
 
@@ -53,13 +54,19 @@ def person_of_scans(shelves: Shelves, series: Sequence[SeriesQuery]) -> Person:
 
 
 def hits_of(
-    ranked: Sequence[Ranked], before: int, channels: Sequence[Channel], person: Person, shelves: Shelves
+    ranked: Sequence[Ranked],
+    before: int,
+    channels: Sequence[Channel],
+    person: Person,
+    shelves: Shelves,
+    folding: Folding,
 ) -> tuple[Hit, ...]:
     """The hits of a page; `before` hits stand on the pages before it."""
     ids = [item.examination for item in ranked]
     examinations = shelves.store.examinations(ids)
     names = shelves.store.participants(ids)
     texts = _Texts.of(ranked, channels, shelves.store)
+    copies = shelves.store.examinations([other for row in ids for other in folding.others(row)])
     return tuple(
         Hit(
             rank=place,
@@ -68,6 +75,7 @@ def hits_of(
             same_participant=names.get(item.examination) in person.names and item.examination not in person.own,
             examination=ExaminationSummary.of(examinations[item.examination]),
             evidence=texts.evidence(item, channels),
+            copies=tuple(copies[row].key for row in folding.others(item.examination) if row in copies),
         )
         for place, item in enumerate(ranked, start=before + 1)
         if item.examination in examinations

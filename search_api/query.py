@@ -10,9 +10,9 @@ import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Literal
 
-from search_api.absence import spans_of
+from search_api.asks import Asks, spans_of
 from search_api.spelling import Lexicon, Term, correct, lexicon, words_of
 
 LONGEST_TEXT = 2_000  # characters
@@ -21,12 +21,22 @@ _PASSAGE_WORDS, _PASSAGE_CONCEPTS = 60, 6
 # A word that only accompanies "normal", or a number, says less than the name of a finding.
 _ACCOMPANYING = 0.25
 
-_TOKEN = re.compile(r"[^\W_]+|[,;:]|[.!?](?=\s|$)")
+_TOKEN = re.compile(r"[^\W_]+|[,;:]|[.!?](?=\s|$)|^\?")
 _NORMAL = frozenset({"normal", "unremarkable", "healthy", "normality"})
 _ABNORMALITY = frozenset(
     {"abnormality", "abnormalities", "abnormal", "lesion", "lesions", "pathology", "disease", "finding", "findings"}
 ) | {"focal", "intracranial", "significant", "acute", "structural", "documented", "any", "brain"}
 
+
+Side = Literal["left", "right"]
+_SIDES: dict[str, Side] = {"left": "left", "right": "right", "lt": "left", "rt": "right"}
+_BOTH = ("bilateral", "bilaterally", "both")
+_OPPOSITE: dict[Side, Side] = {"left": "right", "right": "left"}
+# Where something other than presence or absence is asked for: the words that lead the text, and what is said of it.
+_ASKED_WITH = {
+    Asks.UNCERTAIN: ("possible", "asks for what reports hold to be possible"),
+    Asks.HISTORICAL: ("history of", "asks for what was so before"),
+}
 
 # What a report says of an examination without a finding.
 _NOTHING_ABNORMAL = (
@@ -50,15 +60,6 @@ class QueryError(ValueError):
         self.hint = hint
 
 
-class Asks(StrEnum):
-    """What is asked of a concept: that it is there, that it is not, that it is normal; ANY where nothing was read."""
-
-    PRESENT = "present"
-    ABSENT = "absent"
-    NORMAL = "normal"
-    ANY = "any"
-
-
 @dataclass(frozen=True, slots=True)
 class WordGroup:
     """Ways to write one thing, each as the words that must all be there."""
@@ -69,11 +70,18 @@ class WordGroup:
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """One thing that is asked for: `texts` are its spellings, to be encoded and averaged."""
+    """One thing that is asked for: `texts` are its spellings, to be encoded and averaged; `side` where one is named."""
 
     texts: tuple[str, ...]
     groups: tuple[WordGroup, ...]
     asks: Asks
+    side: Side | None = None
+
+    def opposed(self, words: Collection[str]) -> bool:
+        """Whether words place a finding on the other side only."""
+        if self.side is None:
+            return False
+        return _OPPOSITE[self.side] in words and not {self.side, *_BOTH} & set(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +91,10 @@ class Query:
     expanded: tuple[str, ...]
 
 
-def understand(text: str, vocabulary: Collection[str] = frozenset(), expand: bool = True) -> Query:
-    """Read a query; `vocabulary` are the words of the indexed reports, against which misspellings are corrected.
+def understand(
+    text: str, vocabulary: Collection[str] = frozenset(), expand: bool = True, words: Lexicon | None = None
+) -> Query:
+    """Read a query by a lexicon, the shipped one if none is given; misspellings go to words of `vocabulary` as well.
 
     Raises
     ------
@@ -104,7 +114,7 @@ def understand(text: str, vocabulary: Collection[str] = frozenset(), expand: boo
     clean = clean_text(text)
     if not clean:
         raise QueryError("empty_query", "The query is empty", 'Name a finding, such as "hydrocephalus".')
-    reader = _Reader(lexicon(), vocabulary)
+    reader = _Reader(words or lexicon(), vocabulary)
     concepts = reader.read(clean) if expand else reader.read_literally(clean)
     if not concepts:
         raise QueryError(
@@ -139,10 +149,10 @@ class _Reader:
         if sum(token.isalnum() for token in tokens) > _PASSAGE_WORDS:
             return self._passage(text, tokens)
         tokens = tuple(self._corrected(tokens))
-        spans = [(words, absent) for words, absent in spans_of(tokens) if self._content(words)]
+        spans = [(words, asks) for words, asks in spans_of(tokens) if self._content(words)]
         if len(spans) > _PASSAGE_CONCEPTS:
             return self._passage(text, tokens)
-        return tuple(self._concept(words, absent) for words, absent in spans)
+        return tuple(self._concept(words, asks) for words, asks in spans)
 
     def _passage(self, text: str, tokens: tuple[str, ...]) -> tuple[Concept, ...]:
         self.expanded.append("read as a passage of a report, not taken apart")
@@ -177,28 +187,41 @@ class _Reader:
             corrected.append(better or token)
         return corrected
 
-    def _concept(self, words: tuple[str, ...], absent: bool) -> Concept:
+    def _concept(self, words: tuple[str, ...], asks: Asks) -> Concept:
         normal = _asks_normal(words)
-        if absent and normal:
+        if asks is Asks.ABSENT and normal:
             self.expanded.append("asks for what is not normal")
             return Concept(
                 ("abnormal",), (WordGroup((("abnormal",), ("abnormality",), ("abnormalities",))),), Asks.PRESENT
             )
-        groups, texts = self._groups(words, normal, narrower=not absent)
-        if absent:
+        groups, texts = self._groups(words, normal, narrower=asks is not Asks.ABSENT)
+        side = self._side(words)
+        if asks is Asks.ABSENT:
             texts = tuple(f"no {text}" for text in texts)
             if set(self._content(words)) <= _ABNORMALITY:
                 self.expanded.append("asks for a normal examination")
                 said = ("no", *self._content(words))
                 return Concept(texts, (WordGroup((said, *_NOTHING_ABNORMAL, *_NORMAL_STUDY)),), Asks.NORMAL)
             self.expanded.append(f"asks for the absence of: {' '.join(words)}")
-            return Concept(texts, groups, Asks.ABSENT)
+            return Concept(texts, groups, Asks.ABSENT, side)
+        if asks in _ASKED_WITH and not normal:
+            lead, meaning = _ASKED_WITH[asks]
+            self.expanded.append(f"{meaning}: {' '.join(words)}")
+            return Concept(tuple(f"{lead} {text}" for text in texts), groups, asks, side)
         if normal:
             alone = set(self._content(words)) <= self.lexicon.normal_company | _NORMAL
             self.expanded.append("asks for a normal examination" if alone else f"asks for normality: {' '.join(words)}")
             if alone:
                 groups = tuple(_with_nothing_abnormal(group) for group in groups)
-        return Concept(texts, groups, Asks.NORMAL if normal else Asks.PRESENT)
+        return Concept(texts, groups, Asks.NORMAL if normal else Asks.PRESENT, side)
+
+    def _side(self, words: tuple[str, ...]) -> Side | None:
+        sides = {_SIDES[word] for word in words if word in _SIDES}
+        if len(sides) != 1:
+            return None
+        side = sides.pop()
+        self.expanded.append(f"side: {side}; bilateral counts too, {_OPPOSITE[side]} counts half")
+        return side
 
     def _groups(
         self, words: tuple[str, ...], normal: bool, narrower: bool
@@ -220,6 +243,8 @@ class _Reader:
                 if self._content(name):
                     slight = name[0].isdigit() or name[0] in self.lexicon.normal_company
                     forms = _numbers((name, *((twin,) for twin in self.lexicon.twins(name[0]))))
+                    if name[0] in _SIDES:
+                        forms = (name, (_SIDES[name[0]],), *((both,) for both in _BOTH))
                     groups.append(WordGroup(forms, _ACCOMPANYING if slight else 1.0))
                     self._note_twins(name[0])
             else:

@@ -20,7 +20,8 @@ from indexer.cases import Assertion, Report, Section, Sentence
 from indexer.finding_words import stated_findings
 from indexer.report_text import ReportError, make_report
 from search_api.answers import ReportCheck, Statement, Unmentioned
-from search_api.query import Asks, QueryError, understand
+from search_api.asks import Asks
+from search_api.query import QueryError, understand
 from search_api.scoring import encode_scans
 
 SPECIFIC = OperatingPoint("specificity", 0.95)

@@ -23,8 +23,9 @@ from indexer.case_store import CaseStore
 from indexer.case_words import tokens_of
 from indexer.cases import Assertion, Examination
 from indexer.generations import Index, Kind
+from search_api.asks import Asks
 from search_api.fusion import DECIMALS, Channel, Evident, Found, Listing, LookUp, lister
-from search_api.query import Asks, Concept, Query
+from search_api.query import Concept, Query
 from search_api.vocabulary import ReportWords
 
 WEIGHTS: dict[Evident, float] = {"sentence": 0.40, "words": 0.35, "report": 0.10, "image": 0.15}
@@ -33,6 +34,7 @@ WEIGHTS_WITHOUT_REPORTS: dict[Evident, float] = {"image": 1.0}
 # Of an example's own evidence: its series against its report.
 _EXAMPLE_REPORT = 0.3
 _WHOLE_REPORT = 0.9
+_WRONG_SIDE = 0.5
 # Matches of a word that are read, of sentences and of whole reports.
 _MOST_MATCHES = 250
 # So many examinations are read one by one sooner than the full-text index is searched among them.
@@ -41,6 +43,9 @@ _FEW = 1_024
 ASSERTIONS: dict[Asks, frozenset[str] | None] = {
     Asks.PRESENT: frozenset({"present", "uncertain"}),
     Asks.ABSENT: frozenset({"absent"}),
+    Asks.UNCERTAIN: frozenset({"uncertain"}),
+    # "Status post craniotomy" is told as history or seen as its result.
+    Asks.HISTORICAL: frozenset({"historical", "present"}),
     Asks.NORMAL: frozenset({"present", "absent"}),
     Asks.ANY: None,
 }
@@ -70,10 +75,14 @@ class Shelves:
         return series.sequence if nearest[0] else None
 
 
-def text_channels(shelves: Shelves, encoder: Encoder, query: Query) -> tuple[Channel, ...]:
-    """The channels of a text; their weights sum to one."""
+def text_channels(
+    shelves: Shelves, encoder: Encoder, query: Query, kinds: frozenset[str] | None = None
+) -> tuple[Channel, ...]:
+    """The channels of a text, of these kinds or of all; the weights of all sum to one."""
     reported = shelves.index.counts.get(Kind.SENTENCE, 0) > 0
     weights = WEIGHTS if reported else WEIGHTS_WITHOUT_REPORTS
+    if kinds is not None:
+        weights = {kind: weight for kind, weight in weights.items() if kind in kinds} or weights
     share = 1.0 / len(query.concepts)
     channels: list[Channel] = []
     for concept in query.concepts:
@@ -206,9 +215,18 @@ def words_in(examination: Examination, concept: Concept) -> Found | None:
     whole = _said(forms, "\n".join(texts))
     if not whole:
         return None
-    found = [Found(coverage(concept, said), None, said, one) for one in asked if (said := _said(whole, one.text))]
+    found = [
+        Found(coverage(concept, said) * _right_side(concept, one.text), None, said, one)
+        for one in asked
+        if (said := _said(whole, one.text))
+    ]
     found.append(Found(_WHOLE_REPORT * coverage(concept, whole), None, whole))
     return max(found, key=lambda item: item.score)
+
+
+def _right_side(concept: Concept, text: str) -> float:
+    """One, or a half where a sentence speaks of the other side only."""
+    return _WRONG_SIDE if concept.side is not None and concept.opposed(tokens_of(text)) else 1.0
 
 
 def _said(forms: Sequence[str], text: str) -> tuple[str, ...]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
 WORD = re.compile(r"[^\W_]+")
 # A shorter word has too many neighbours; a longer one may hold two slips.
 _SHORTEST_CORRECTED, _TWO_SLIPS_FROM = 5, 9
+_FIRST_SLIP_FROM = 7  # letters; "train" is no misspelt "brain"
+_SAFE = 10  # letters; shorter words of an imported terminology are too near to everyday ones to correct towards
 # One of these for another turns a word into its opposite, so it is never taken for a slip.
 _OPPOSED = ("hypo", "hyper", "intra", "extra", "inter", "infra", "supra", "sub", "super", "ab", "anti", "ante")
 
@@ -45,13 +47,7 @@ class Lexicon:
         >>> lexicon().twins("haemorrhagic"), lexicon().twins("tumor"), lexicon().twins("infarct")
         (('hemorrhagic',), ('tumour',), ())
         """
-        american = word
-        british = word
-        for british_part, american_part in self.pairs:
-            american = american.replace(british_part, american_part)
-            if british_part not in british:
-                british = re.sub(_american_pattern(british_part, american_part), british_part, british)
-        return tuple(dict.fromkeys(form for form in (british, american) if form != word))
+        return tuple(dict.fromkeys(form for form in _spellings(word, self.pairs) if form != word))
 
     def longest_term(self, words: tuple[str, ...]) -> tuple[int, Term] | None:
         """The term that the words begin with, and how many words it takes."""
@@ -62,7 +58,8 @@ class Lexicon:
 
 
 @cache
-def lexicon() -> Lexicon:
+def lexicon(imported: tuple[tuple[str, ...], ...] = ()) -> Lexicon:
+    """The shipped terms, joined by a site's own: groups of names that mean the same (see terminology)."""
     data = tomllib.loads(files("search_api").joinpath("data", "terms.toml").read_text("utf-8"))
     pairs = tuple((british, american) for british, american in data["pairs"])
     terms = tuple(
@@ -73,15 +70,38 @@ def lexicon() -> Lexicon:
         )
         for table in data["terms"]
     )
+    known = frozenset(word for term in terms for name in (*term.names, *term.narrower) for word in name)
     return Lexicon(
         stop_words=frozenset(data["stop_words"].split()),
         normal_company=frozenset(data["normal_company"].split()),
         fillers=tuple(sorted(data["fillers"], key=len, reverse=True)),
         pairs=pairs,
-        terms=terms,
-        known=frozenset(word for term in terms for name in (*term.names, *term.narrower) for word in name),
+        terms=(terms := _joined(terms, imported, pairs)),
+        known=known | {word for group in imported for name in group for word in words_of(name) if len(word) > _SAFE},
         by_first_word=_by_first_word(terms),
     )
+
+
+def _joined(
+    terms: tuple[Term, ...], imported: tuple[tuple[str, ...], ...], pairs: tuple[tuple[str, str], ...]
+) -> tuple[Term, ...]:
+    """Imported names go to the shipped term that has one of them; a name keeps the meaning that it has here."""
+    place = {name: number for number, term in enumerate(terms) for name in term.names}
+    taken = set(place) | {words_of(short) for term in terms for short in term.short}
+    taken |= {name for term in terms for name in term.narrower}
+    more: dict[int, list[tuple[str, ...]]] = {}
+    own: list[Term] = []
+    for group in imported:
+        forms = _forms(group, pairs)
+        new = tuple(form for form in forms if form not in taken)
+        home = next((place[form] for form in forms if form in place), None)
+        taken.update(new)
+        if home is not None:
+            more.setdefault(home, []).extend(new)
+        elif len(new) > 1:
+            own.append(Term(new, (), ()))
+    joined = tuple(replace(term, names=(*term.names, *more.get(number, ()))) for number, term in enumerate(terms))
+    return (*joined, *own)
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -108,7 +128,7 @@ def correct(word: str, vocabulary: Collection[str]) -> str | None:
         for other in vocabulary
         if abs(len(other) - len(word)) <= slips
         and len(other) >= _SHORTEST_CORRECTED
-        and (other[0] == word[0] or other[-4:] == word[-4:])
+        and (other[0] == word[0] or (len(word) >= _FIRST_SLIP_FROM and other[-4:] == word[-4:]))
         and _beginning(other) == _beginning(word)
         and (distance := edit_distance(word, other, slips)) <= slips
     )
@@ -151,16 +171,21 @@ def _american_pattern(british: str, american: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!{lead}){american}" if lead else american)
 
 
+def _spellings(text: str, pairs: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    """A text, case folded, in British and in American spelling."""
+    american = british = text
+    for british_part, american_part in pairs:
+        american = american.replace(british_part, american_part)
+        if british_part not in british:
+            british = re.sub(_american_pattern(british_part, american_part), british_part, british)
+    return british, american
+
+
 def _forms(names: Iterable[str], pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, ...], ...]:
-    """Every name as words, each also in American spelling."""
-    forms: dict[tuple[str, ...], None] = {}
-    for name in names:
-        forms[words_of(name)] = None
-        american = name.casefold()
-        for british_part, american_part in pairs:
-            american = american.replace(british_part, american_part)
-        forms[words_of(american)] = None
-    return tuple(forms)
+    """Every name as words, each in both spellings too."""
+    return tuple(
+        dict.fromkeys(words_of(form) for name in names for form in (name, *_spellings(name.casefold(), pairs)))
+    )
 
 
 def _by_first_word(terms: tuple[Term, ...]) -> dict[str, tuple[tuple[tuple[str, ...], Term], ...]]:

@@ -255,7 +255,9 @@ def test_an_answer_is_the_same_after_json(engine: SearchEngine, folder: Path) ->
         assert {"query", "expanded", "hits", "total", "good_match", "generation", "encoder_id", "milliseconds"} <= set(
             document
         )
-        assert {"rank", "score", "key", "same_participant", "examination", "evidence"} == set(document["hits"][0])
+        assert {"rank", "score", "key", "same_participant", "examination", "evidence", "copies"} == set(
+            document["hits"][0]
+        )
         assert "findings" in document or answer.findings is None
         assert "path" not in json.dumps(document)
         assert str(folder) not in json.dumps(document)

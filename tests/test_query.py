@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_api import query, spelling
-from search_api.query import Asks, QueryError, clean_text, understand
+from search_api.asks import Asks
+from search_api.query import QueryError, clean_text, understand
 from search_api.spelling import edit_distance, lexicon
 
 REPORT_WORDS = frozenset({"meningioma", "hydrocephalus", "ventricles", "hyperintense", "glioma", "haemorrhage"})
@@ -48,7 +49,13 @@ def test_the_examples_in_the_docstrings_hold(module) -> None:
         ("no aneurysm but atrophy", [("no aneurysm", "absent"), ("atrophy", "present")]),
         ("no change in hydrocephalus", [("no change in hydrocephalus", "present")]),
         ("not only atrophy but aneurysm", [("atrophy", "present"), ("aneurysm", "present")]),
-        ("cannot exclude meningioma", [("cannot exclude meningioma", "present")]),
+        ("cannot exclude meningioma", [("possible meningioma", "uncertain")]),
+        ("meningioma cannot be excluded", [("possible meningioma", "uncertain")]),
+        ("? meningioma", [("possible meningioma", "uncertain")]),
+        ("possible atrophy, no aneurysm", [("possible atrophy", "uncertain"), ("no aneurysm", "absent")]),
+        ("meningioma?", [("meningioma", "present")]),
+        ("history of meningioma", [("history of meningioma", "historical")]),
+        ("atrophy with history of meningioma", [("atrophy", "present"), ("history of meningioma", "historical")]),
     ],
 )
 def test_absence_is_asked_for_where_the_words_say_so(text: str, meaning: list[tuple[str, str]]) -> None:
@@ -184,3 +191,14 @@ def test_edit_distance_is_symmetric_and_bounded(first: str, second: str) -> None
     assert distance == edit_distance(second, first, 8)
     assert (distance == 0) == (first == second)
     assert abs(len(first) - len(second)) <= distance <= max(len(first), len(second))
+
+
+def test_a_side_is_understood_and_the_other_side_counts_less() -> None:
+    query = understand("left frontal meningioma", REPORT_WORDS)
+    (concept,) = query.concepts
+    assert concept.side == "left"
+    assert "side: left; bilateral counts too, right counts half" in query.expanded
+    assert concept.opposed(("right", "frontal", "meningioma"))
+    assert not concept.opposed(("left", "and", "right"))
+    assert not concept.opposed(("bilateral", "meningiomas"))
+    assert understand("meningioma", REPORT_WORDS).concepts[0].side is None

@@ -1,0 +1,92 @@
+"""A site's own terminology beside the shipped list: names that mean the same, kept in the data directory.
+
+`neurorecall terms FILE` takes JSON lines (`text` "name: definition", `labels`) or RadLex's release as CSV (Preferred
+Label, Synonyms), packed or not. What a query makes of them is left to spelling and query.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+FILE = "terms.json"
+_LONGEST_NAME = 6  # words; longer ones are definitions
+_SHORTEST_WORD = 4  # letters; shorter names are abbreviations that mean other things elsewhere
+MOST_BYTES = 64 * 1024**2
+
+
+class TerminologyError(ValueError):
+    """A file that holds no terms; says in which line."""
+
+
+def import_terms(file: Path, data: Path) -> tuple[int, int]:
+    """Read a file of terms into the data directory, in place of what was there: (terms with synonyms, single names)."""
+    groups = tuple(dict.fromkeys(group for group in map(_usable, _rows(file)) if group))
+    if not groups:
+        raise TerminologyError(f"Expected terms with names in {file.name}, found none")
+    data.mkdir(parents=True, exist_ok=True)
+    aside = data / f".{FILE}.part"
+    with aside.open("w", encoding="utf-8") as out:
+        json.dump(groups, out, ensure_ascii=False)
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(data / FILE)
+    several = sum(len(group) > 1 for group in groups)
+    return several, len(groups) - several
+
+
+def stored_terms(data: Path) -> tuple[tuple[str, ...], ...]:
+    """Groups of names of the same thing; none where nothing was imported. Raises TerminologyError if damaged."""
+    try:
+        stored = json.loads((data / FILE).read_text("utf-8"))
+        return tuple(tuple(str(name) for name in group) for group in stored)
+    except FileNotFoundError:
+        return ()
+    except (ValueError, TypeError) as error:
+        raise TerminologyError(f"Expected {FILE} as `neurorecall terms` writes it: {error}") from error
+
+
+def _rows(file: Path) -> Iterator[tuple[str, ...]]:
+    if file.stat().st_size > MOST_BYTES:
+        raise TerminologyError(f"Expected at most {MOST_BYTES:,} bytes, got {file.stat().st_size:,}")
+    try:
+        if file.name.endswith(".gz"):
+            with gzip.open(file, "rt", encoding="utf-8-sig") as lines:
+                yield from _names(file.name.removesuffix(".gz"), lines)
+        else:
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                yield from _names(file.name, lines)
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise TerminologyError(f"Expected UTF-8 text in {file.name}: {error}") from error
+
+
+def _names(name: str, lines: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    if name.endswith(".csv"):
+        table = csv.DictReader(lines)
+        if "Preferred Label" not in (table.fieldnames or ()):
+            raise TerminologyError(f"Expected a column 'Preferred Label' in {name}, got {table.fieldnames}")
+        for row in table:
+            yield (row["Preferred Label"] or "", *(row.get("Synonyms") or "").split("|"))
+        return
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            yield (str(row["text"]).partition(": ")[0], *(str(label) for label in row.get("labels") or ()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise TerminologyError(f"Expected JSON with `text` in line {number} of {name}: {error}") from error
+
+
+def _usable(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of at most six words, each once; commas turn a name around and are left out."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = " ".join(name.split())
+        words = plain.split()
+        fits = 0 < len(words) <= _LONGEST_NAME and "," not in plain and "(" not in plain
+        if fits and max(len(word) for word in words) >= _SHORTEST_WORD:
+            found.setdefault(plain.casefold(), plain)
+    return tuple(found.values())
