@@ -44,6 +44,7 @@ def register(app: typer.Typer, open_searcher: OpenSearcher, check_report: CheckR
     """Mount `train` and `evaluate`."""
     train = typer.Typer(help="Train parts of a bundle; every run resumes where it was stopped.", no_args_is_help=True)
     train.command("neurobert")(train_neurobert)
+    train.command("ablations")(train_ablations)
     train.command("vision")(train_vision)
     train.command("calibrate")(train_calibrate)
     app.add_typer(train, name="train")
@@ -58,6 +59,17 @@ def train_neurobert(
 
     _log()
     typer.echo(f"NeuroBERT written to {train(config, out, text)}")
+
+
+def train_ablations(
+    config: Config, text: Annotated[Path, typer.Option(exists=True, help="Folder of text records.")], out: Out
+) -> None:
+    """Train NeuroBERT again and again with one part left out, and print what each part brings."""
+    from training.text_ablation import run_ablations
+    from training.text_settings import read_config
+
+    _log()
+    typer.echo(run_ablations(read_config(config), out, text, _tell))
 
 
 def train_vision(
@@ -97,6 +109,11 @@ def _evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer
         """NeuroBERT on kept-back text: matching, concepts, presence over absence, spelling."""
         _publish([_text_chapter(_needed(text, "--text"), bundle)], html, as_json)
 
+    @evaluate.command("assertions")
+    def assertions(text: TextFolder = None, html: Html = None, as_json: AsJson = False) -> None:
+        """What report sentences say of findings, against labels: present, absent, uncertain, historical, ..."""
+        _publish([_assertions_chapter(_needed(text, "--text"))], html, as_json)
+
     @evaluate.command("vision")
     def vision(
         dataset: Dataset = None,
@@ -114,6 +131,17 @@ def _evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer
     ) -> None:
         """Words to case and scan to case, on a dataset or on a cohort of kept-back phantoms."""
         _publish([_retrieval_chapter(dataset, bundle, open_searcher)], html, as_json)
+
+    @evaluate.command("evidence")
+    def evidence(
+        dataset: Dataset = None,
+        phantoms: Annotated[int, typer.Option(min=20, help="How many kept-back phantoms, without a dataset.")] = 100,
+        bundle: BundleFolder = None,
+        html: Html = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """What words, sentences, reports, scans, assertions and expansion bring to a text search."""
+        _publish([_evidence_chapter(dataset, phantoms, bundle, open_searcher)], html, as_json)
 
     @evaluate.command("report-check")
     def report_check(
@@ -135,9 +163,10 @@ def _evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer
         as_json: AsJson = False,
     ) -> None:
         """Everything above that the given data allow."""
-        chapters = [] if text is None else [_text_chapter(text, bundle)]
+        chapters = [] if text is None else [_text_chapter(text, bundle), _assertions_chapter(text)]
         chapters += _vision_chapters(phantoms, dataset, bundle)
         chapters.append(_retrieval_chapter(dataset, bundle, open_searcher))
+        chapters.append(_evidence_chapter(dataset, phantoms, bundle, open_searcher))
         chapters.append(_report_check_chapter(phantoms, bundle, check_report))
         _publish(chapters, html, as_json)
 
@@ -151,6 +180,13 @@ def _text_chapter(text: Path, bundle: Path | None) -> Chapter:
 
     figures = evaluate_text(encoders.load(bundle).neurobert, text)
     return Chapter("NeuroBERT on kept-back text", text_table(figures), figures)
+
+
+def _assertions_chapter(text: Path) -> Chapter:
+    from training.evaluation_assertions import assertions_table, evaluate_assertions
+
+    figures = evaluate_assertions(text)
+    return Chapter("Assertions in report sentences", assertions_table(figures), figures)
 
 
 def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -> list[Chapter]:
@@ -180,6 +216,20 @@ def _retrieval_chapter(dataset: Path | None, bundle: Path | None, open_searcher:
             write_cohort(dataset, cases=100, seed=KEPT_BACK_SEED)
         figures = evaluate_retrieval(dataset, Path(folder), encoders.load(bundle), open_searcher, _tell)
     return Chapter("Retrieval", retrieval_table(figures), asdict(figures))
+
+
+def _evidence_chapter(dataset: Path | None, phantoms: int, bundle: Path | None, open_searcher: OpenSearcher) -> Chapter:
+    import encoders
+    from training.evaluation_evidence import evaluate_evidence, evidence_table, without_diagnosis
+    from training.phantoms.cohort import write_cohort
+
+    with tempfile.TemporaryDirectory(prefix="neurorecall-") as folder:
+        if dataset is None:
+            dataset = Path(folder) / "cohort"
+            write_cohort(dataset, cases=phantoms, seed=KEPT_BACK_SEED + 1)
+            without_diagnosis(dataset)
+        figures = evaluate_evidence(dataset, Path(folder), encoders.load(bundle), open_searcher, _tell)
+    return Chapter("What each kind of evidence brings", evidence_table(figures), asdict(figures))
 
 
 def _report_check_chapter(phantoms: int, bundle: Path | None, check_report: CheckReport) -> Chapter:

@@ -8,7 +8,7 @@ store), and chance (the share of the diagnosis).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,16 @@ QUERIES: tuple[tuple[str, frozenset[str]], ...] = (
 class Searcher(Protocol):
     """What the evaluation asks of a search engine."""
 
-    def search(self, text: str | None = None, *, scans: Sequence[Volume] = (), k: int = 10) -> Any: ...
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        scans: Sequence[Volume] = (),
+        k: int = 10,
+        expand: bool = True,
+        evidence: Collection[str] | None = None,
+        assertions: bool = True,
+    ) -> Any: ...
 
 
 OpenSearcher = Callable[[Path, Encoder], AbstractContextManager[Searcher]]
