@@ -182,6 +182,12 @@ class CaseStore:
         with self.connections.reading() as database:
             return case_words.search_words(database, words, limit, ids, assertions)
 
+    def examinations_saying(self, groups: Sequence[Sequence[str]], assertions: Container[str]) -> NDArray[np.int64]:
+        """Sorted row ids of examinations with a sentence of these assertions that has a phrase of every group."""
+        asked = [name for name in case_words.ASSERTIONS if name in assertions]
+        with self.connections.reading() as database:
+            return case_words.examinations_saying(database, groups, asked)
+
     def refused(self) -> tuple[Refused, ...]:
         """What ingest or rebuild did not take, until it is mended or gone."""
         with self.connections.reading() as database:

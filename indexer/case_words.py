@@ -90,6 +90,30 @@ def search_words(
     return tuple(found)
 
 
+def examinations_saying(
+    database: Database, groups: Sequence[Sequence[str]], assertions: Collection[str]
+) -> NDArray[np.int64]:
+    """Sorted row ids of examinations of which one sentence of these assertions has a phrase of every group.
+
+    Where "present" is among the assertions, the diagnosis that came beside a report counts as such a sentence.
+    """
+    asked = [" OR ".join(f'"{" ".join(tokens)}"' for word in group if (tokens := tokens_of(word))) for group in groups]
+    columns = " ".join(name for name in ASSERTIONS if name in assertions)
+    if not asked or not all(asked) or not columns:
+        return np.empty(0, dtype=np.int64)
+    question = " AND ".join(f"{{{columns}}} : ({one})" for one in asked)
+    statement = (
+        f"SELECT DISTINCT s.examination_id FROM {_SENTENCES} f JOIN sentence s ON s.id = f.rowid"  # noqa: S608
+        f" WHERE f.{_SENTENCES} MATCH ?"
+    )
+    found = {int(row[0]) for row in database.execute(statement, (question,)).fetchall()}
+    if Assertion.PRESENT in assertions:
+        diagnosed = " AND ".join(f"{{diagnosis}} : ({one})" for one in asked)
+        statement = f"SELECT rowid FROM {_REPORTS} WHERE {_REPORTS} MATCH ?"  # noqa: S608
+        found |= {int(row[0]) for row in database.execute(statement, (diagnosed,)).fetchall()}
+    return np.array(sorted(found), dtype=np.int64)
+
+
 def _search(
     database: Database, table: str, question: str, limit: int, allowed: frozenset[int] | None
 ) -> list[tuple[int, int, float, str]]:

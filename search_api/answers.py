@@ -159,8 +159,8 @@ class Answer(_Document):
     """One page of hits.
 
     `total` is the exact number of examinations that pass the filters, whether or not this page shows them;
-    `folded` of them are copies of others and are no hits of their own. `expanded` are sentences saying how the query
-    was read; `findings` are those of an uploaded scan.
+    `folded` of them are copies of others, of `contradicted` the report says the opposite of what is asked: these are no
+    hits. `expanded` are sentences saying how the query was read; `findings` are those of an uploaded scan.
     """
 
     query: str
@@ -176,6 +176,12 @@ class Answer(_Document):
     notices: tuple[str, ...] = ()
     findings: tuple[FindingScore, ...] | None = None
     folded: int = 0
+    contradicted: int = 0
+
+    @property
+    def hits_in_all(self) -> int:
+        """How many hits all pages together have."""
+        return self.total - self.folded - self.contradicted
 
     def to_dict(self) -> dict[str, Any]:
         document = _Document.to_dict(self)

@@ -29,6 +29,7 @@ from indexer.schema import FILE
 from search_api import report_check, triage
 from search_api.answers import Answer, Case, ReportCheck, ScoreReport, Worklist
 from search_api.asks import Asks
+from search_api.contradiction import contradicting
 from search_api.folding import Folding
 from search_api.fusion import Channel, normalised, rank
 from search_api.hits import Person, hits_of, person_of_case, person_of_scans
@@ -248,11 +249,15 @@ class SearchEngine:
         scans = encode_scans(self._encoder, question.scans) if question.scans else None
         channels = self._channels(question, query, scans, shelves)
         person = _person(question, scans, shelves)
-        passing = self._passing.ids(question.filters)
-        allowed = None if question.filters.empty else passing
+        asked = self._passing.ids(question.filters)
         if person.example is not None:
-            own = (person.example, *snapshot.folding.others(person.example))
-            passing = allowed = passing[~np.isin(passing, own)]
+            asked = asked[~np.isin(asked, (person.example, *snapshot.folding.others(person.example)))]
+        passing = asked
+        if query is not None and scans is None and question.like is None:
+            passing = np.setdiff1d(asked, contradicting(self._store, query))
+        contradicted = len(asked) - len(passing)
+        unrestricted = question.filters.empty and person.example is None and not contradicted
+        allowed = None if unrestricted else passing
         first = (question.page - 1) * question.k
         surplus = snapshot.folding.surplus(passing)
         need = min(max(first + question.k, 10) + surplus, len(passing))
@@ -262,14 +267,18 @@ class SearchEngine:
             ranking = rank(channels, need, passing)
         ranked = snapshot.folding.fold(ranking.ranked) if ranking else ()
         notices = (*(scans.notices if scans else ()), *person.notices(self._store))
+        if contradicted:
+            cases = "1 case" if contradicted == 1 else f"{contradicted:,} cases"
+            notices += (f"Left out: {cases} whose report says the opposite.",)
         if ranking and not ranking.exact:
             notices += ("Many cases score alike: ranked are the nearest of each kind of evidence.",)
         return Answer(
             query=query.text if query else "",
             expanded=query.expanded if query else (),
             hits=hits_of(ranked[first : first + question.k], first, channels, person, shelves, snapshot.folding),
-            total=len(passing),
+            total=len(asked),
             folded=surplus,
+            contradicted=contradicted,
             good_match=snapshot.quality.good(channels, ranked, of_text=query is not None),
             generation=shelves.index.name,
             encoder_id=self._encoder.encoder_id,

@@ -83,6 +83,41 @@ def test_a_denied_finding_is_not_returned_as_the_finding(engine: SearchEngine) -
         assert {evidence.text for evidence in hit.evidence if evidence.text} == {"No hydrocephalus."}
 
 
+def test_a_report_that_says_the_opposite_is_no_hit_and_it_is_said(engine: SearchEngine) -> None:
+    denying = {"gl01", "gl02"}
+    answer = engine.search(text="hydrocephalus", k=15)
+    assert not denying & set(names(answer))
+    assert (answer.total, answer.contradicted, answer.hits_in_all) == (len(CASES), 2, len(CASES) - 2)
+    assert "Left out: 2 cases whose report says the opposite." in answer.notices
+    assert "gl01" not in names(engine.search(text="no midline shift", k=15))
+    assert {"hy01", "hy02", "me01"}.isdisjoint(names(engine.search(text="no hydrocephalus", k=15)))
+    # The words alone, several findings, or a scan: nothing is left out.
+    for query in (
+        engine.search(text="hydrocephalus", k=15, expand=False),
+        engine.search(text="hydrocephalus", k=15, assertions=False),
+        engine.search(text="glioma with hydrocephalus", k=15),
+    ):
+        assert query.contradicted == 0
+        assert len(query.hits) == len(CASES)
+    only = engine.search(text="hydrocephalus", filters=CaseFilter(finding="glioma"))
+    assert (only.total, only.hits, only.good_match) == (2, (), False)
+
+
+def test_possibility_history_and_side_are_asked_for(engine: SearchEngine) -> None:
+    assert not engine.search(text="possible glioma").good_match
+    assert names(engine.search(text="left haemorrhage"))[0] == "ha01"
+    assert names(engine.search(text="right haemorrhage"))[0] == "ha02"
+
+
+def test_evidence_can_be_chosen(engine: SearchEngine) -> None:
+    for kind in ("sentence", "words", "report", "image"):
+        answer = engine.search(text="hydrocephalus", evidence=[kind])
+        assert {evidence.kind for hit in answer.hits for evidence in hit.evidence} == {kind}
+    with pytest.raises(QueryError) as caught:
+        engine.search(text="hydrocephalus", evidence=["tea leaves"])
+    assert caught.value.code == "bad_evidence"
+
+
 @pytest.mark.parametrize(("british", "american"), [("haemorrhage", "hemorrhage"), ("tumour", "tumor")])
 def test_both_spellings_have_the_same_answer(engine: SearchEngine, british: str, american: str) -> None:
     assert essence(engine.search(text=british, k=15)) == essence(engine.search(text=american, k=15))
@@ -199,7 +234,7 @@ def test_pages_put_together_are_the_whole_and_none_follows_the_last(engine: Sear
     whole = engine.search(text="hydrocephalus", k=200)
     pages = [engine.search(text="hydrocephalus", k=4, page=page) for page in range(1, 6)]
     assert [one for page in pages for one in essence(page)] == essence(whole)
-    assert [hit.rank for page in pages for hit in page.hits] == list(range(1, len(CASES) + 1))
+    assert [hit.rank for page in pages for hit in page.hits] == list(range(1, whole.hits_in_all + 1))
     assert pages[-1].hits == ()
     assert len({hit.key for hit in whole.hits}) == len(whole.hits)
 

@@ -46,6 +46,7 @@ def register(app: typer.Typer, open_searcher: OpenSearcher, check_report: CheckR
     train.command("neurobert")(train_neurobert)
     train.command("ablations")(train_ablations)
     train.command("vision")(train_vision)
+    train.command("carry-over")(train_carry_over)
     train.command("calibrate")(train_calibrate)
     app.add_typer(train, name="train")
     app.add_typer(_evaluation(open_searcher, check_report), name="evaluate")
@@ -86,6 +87,19 @@ def train_vision(
     _log()
     bundle = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name)
     typer.echo(f"Bundle written to {bundle}; calibrate it with `neurorecall train calibrate`")
+
+
+def train_carry_over(
+    neurobert: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the new NeuroBERT.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    bundle: BundleFolder = None,
+) -> None:
+    """Carry a bundle's networks over to another NeuroBERT without a scan; calibrate the new bundle afterwards."""
+    from encoders.bundle import PRETRAINED
+    from training.carry_over import carry_over
+
+    carried = carry_over(bundle or PRETRAINED, neurobert, out)
+    typer.echo(f"Bundle written to {out}; of the new vectors' variance {carried.explained:.2f} is carried over.")
 
 
 def train_calibrate(config: Config, bundle: BundleFolder = None) -> None:

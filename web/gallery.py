@@ -82,7 +82,7 @@ def paging(answer: Answer, form: SearchForm) -> Paging:
     """Where the next hits are. Only what is there can be turned to."""
     first = (answer.page - 1) * answer.k + 1
     last = first + len(answer.hits) - 1
-    more = last < answer.total - answer.folded and (answer.page + 1) * answer.k <= DEEPEST_HIT
+    more = last < answer.hits_in_all and (answer.page + 1) * answer.k <= DEEPEST_HIT
     return Paging(
         first=first,
         last=last,

@@ -1,0 +1,98 @@
+"""Carries the sequence networks of a bundle over to another NeuroBERT without a scan.
+
+A network's last layer answers with the vector that the report would have, by the NeuroBERT that it was fitted to. The
+vectors of the same phantom reports by both text encoders give a linear map from the one space to the other, which is
+put behind that layer. A fit to scans (training.vision_fit) is better where there is time for it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.text import NeuroBERT
+from training.text_data import sentences
+
+FIRST_SEED = 3_500_000  # of phantom reports; no network and no calibration uses seeds from here on
+REPORT_SHARE = 0.5  # of a target, as in vision_fit; the rest is the mean of the report's sentences
+HELD_OUT = 5  # every fifth report measures the map
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOver:
+    """How well the map says the new vectors of held-out reports from the old ones: share of the variance explained."""
+
+    reports: int
+    explained: float
+
+
+def carry_over(bundle: Path, text: Path, out: Path, reports: int = 1500) -> CarriedOver:
+    """Write to `out` the bundle with the text encoder of the folder `text` and its networks carried over to it.
+
+    The calibration is left out: the scores are others now. Its model card is left to be written.
+    """
+    targets = [_targets(NeuroBERT.load(folder), reports) for folder in (bundle / "text", text)]
+    old, new = (target - target.mean(axis=0) for target in targets)
+    weight, explained = _map_between(old, new)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("bundle.json", "findings.toml"):
+        shutil.copyfile(bundle / name, out / name)
+    shutil.copytree(text, out / "text", dirs_exist_ok=True)
+    (out / "calibration.json").unlink(missing_ok=True)
+    for entry in json.loads((bundle / "bundle.json").read_text("utf-8"))["networks"]:
+        _carry(bundle / entry["file"], out / entry["file"], weight)
+    return CarriedOver(reports, explained)
+
+
+def _targets(encoder: NeuroBERT, count: int) -> Array:
+    """What a network should answer for each phantom (N, D): half the report's vector, half its sentences' mean."""
+    from training.phantoms.reports import write_report
+    from training.phantoms.scenario import draw_facts
+
+    rows = []
+    known: dict[str, Array] = {}
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        report = write_report(draw_facts(seed), seed)
+        parts = [*sentences(report.findings), *sentences(report.impression)] or [report.text]
+        if new := [part for part in dict.fromkeys(parts) if part not in known]:
+            known.update(zip(new, encoder.encode(new), strict=True))
+        whole = encoder.encode([report.text])[0]
+        rows.append(REPORT_SHARE * whole + (1 - REPORT_SHARE) * np.mean([known[part] for part in parts], axis=0))
+    return np.stack(rows).astype(np.float32)
+
+
+def _map_between(old: Array, new: Array) -> tuple[Array, float]:
+    """Linear map (D, D') from rows to rows, by ridge regression with the penalty that held-out rows prefer."""
+    held = np.arange(len(old)) % HELD_OUT == 0
+    found = [(_explained(_ridge(old[~held], new[~held], one), old[held], new[held]), one) for one in PENALTIES]
+    explained, penalty = max(found)
+    return _ridge(old, new, penalty), explained
+
+
+def _ridge(old: Array, new: Array, penalty: float) -> Array:
+    gram = old.T.astype(np.float64) @ old + penalty * len(old) / old.shape[1] * np.eye(old.shape[1])
+    return np.asarray(np.linalg.solve(gram, old.T @ new), dtype=np.float32)
+
+
+def _explained(weight: Array, old: Array, new: Array) -> float:
+    return 1 - float(((old @ weight - new) ** 2).sum() / ((new - new.mean(axis=0)) ** 2).sum())
+
+
+def _carry(source: Path, target: Path, weight: Array) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.float() for name, tensor in load_file(source).items()}
+    behind = torch.from_numpy(weight)
+    state["embedding_head.weight"] = behind.T @ state["embedding_head.weight"]
+    state["embedding_head.bias"] = state["embedding_head.bias"] @ behind
+    save_file({name: tensor.half().contiguous() for name, tensor in state.items()}, target)
