@@ -16,13 +16,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.text import NeuroBERT
 from training.bm25 import bm25_scores
 from training.evaluation_text_tasks import Task, concept_task, description_task, matching_tasks
 from training.general_encoder import GeneralEncoderMissing, general_encoder
 from training.intervals import mean_interval
 from training.spelling import to_american, to_british
 from training.statements import FindingStatements, Statements, read_statements
-from training.text_data import TRAINABLE, TextCollection, read_text_collection, sentences, split
+from training.text_data import TRAINABLE, TextCollection, kept_back_text, read_text_collection, sentences, split
+from training.vocabulary import pieces_a_word
 
 _MOST_SPELLINGS = 150
 _ABSENCES = ("no {}", "no evidence of {}", "there is no {}", "{} is not seen")
@@ -67,14 +69,17 @@ def evaluate_text(
     """Every figure for the encoder and its baselines. `percent` must be the training's own kept_back_percent."""
     collection = read_text_collection(text_dir)
     asked = questions(collection, percent)
-    scorers: dict[str, Scorer] = {"neurobert": by_vectors(encoder)}
+    encoders: dict[str, TextEncoder] = {"neurobert": encoder}
     if with_general:
         with suppress(GeneralEncoderMissing):
-            scorers["general encoder"] = by_vectors(general_encoder())
+            encoders["general encoder"] = general_encoder()
+    scorers = {name: by_vectors(one) for name, one in encoders.items()}
     scorers |= {"bm25": bm25_scores, "random": _random_scores(seed)}
-    figures: dict[str, object] = {}
+    figures: dict[str, dict[str, object]] = {}
     for name, scorer in scorers.items():
         figures[name] = measure(scorer, asked, seed)
+        if isinstance(one := encoders.get(name), NeuroBERT):
+            figures[name] = {"vocabulary": _vocabulary_figures(one, collection, (percent, seed)), **figures[name]}
         _tell(name, figures[name], write)
     return {"data": collection.digest, "kept_back_percent": percent, "seed": seed, "figures": figures}
 
@@ -216,6 +221,13 @@ def _spelling_figures(asked: Questions, scorer: Scorer, seed: int) -> dict[str, 
     top = np.argsort(-both, axis=1, kind="stable")[:, :10]
     overlap = [len(set(top[row]) & set(top[row + 1])) / min(10, len(gallery)) for row in range(0, len(top), 2)]
     return {"gallery": len(gallery), "top-10 overlap": _figure(np.array(overlap), seed)}
+
+
+def _vocabulary_figures(encoder: NeuroBERT, collection: TextCollection, setting: tuple[int, int]) -> dict[str, object]:
+    """Vocabulary entries for a word of letters, by kept-back text; the general encoder's vocabulary is BERT's."""
+    percent, seed = setting
+    values = [pieces_a_word(encoder.tokenizer, [text]) for text in kept_back_text(collection, percent)]
+    return {"pieces a word": _figure(np.array(values), seed)}
 
 
 def _figure(values: NDArray[np.float64], seed: int) -> dict[str, float | int]:

@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from transformers import BertConfig, BertModel
 
 from encoders.text import NeuroBERT, build_network, special
 from training.curves import draw_curves
-from training.general_encoder import general_encoder_folder
+from training.general_encoder import GeneralEncoderMissing, general_encoder, general_encoder_folder
 from training.masked_language import (
     HEAD,
     MaskedLanguageConfig,
@@ -37,12 +38,10 @@ from training.matching_text import MatchingText, gather, report_sentences
 from training.section_matching import section_matching_loss
 from training.statements import all_training_texts, read_statements
 from training.text_data import (
-    QUESTION_KINDS,
-    TRAINABLE,
     TextCollection,
+    kept_back_text,
     read_text_collection,
     running_text,
-    split,
 )
 from training.text_loop import Schedule, StageResult, run_stage
 from training.text_settings import STAGES, NetworkConfig, NeuroBERTConfig, StageConfig, TrainingConfigError, read_config
@@ -79,6 +78,7 @@ def train_encoder(config: NeuroBERTConfig, home: Path, collection: TextCollectio
         "masked_language": lambda: _masked_language(network, config, _running_text(config, collection, matter), pieces),
         "section_matching": lambda: _section_matching(network, config, matter, pieces),
     }
+    kept_back = kept_back_text(collection, config.kept_back_percent)
     stages: list[StageResult] = []
     accuracy = 0.0
     for name, build in builders.items():
@@ -88,7 +88,7 @@ def train_encoder(config: NeuroBERTConfig, home: Path, collection: TextCollectio
             checkpoint = home / f"{name}.safetensors"
             stages.append(run_stage(name, model, loss, _schedule(settings, config), checkpoint, ids[name]))
             if isinstance(model, MaskedLanguageModel):
-                kept = _windows(_kept_back_text(collection, config), config, pieces)
+                kept = _windows(list(kept_back), config, pieces)
                 accuracy = masked_accuracy(model, kept, config.masked_language, tokenizer)
     torch.nn.Module.to(network, "cpu")
     finish(network, tokenizer, report_sentences(matter)).save(home / "text")
@@ -100,7 +100,7 @@ def train_encoder(config: NeuroBERTConfig, home: Path, collection: TextCollectio
         "device": str(device),
         "seconds": round(time.monotonic() - began, 1),
         "masked_accuracy_kept_back": round(accuracy, 4),
-        "pieces_a_word_kept_back": round(pieces_a_word(tokenizer, _kept_back_text(collection, config)), 4),
+        "pieces_a_word_kept_back": _pieces_a_word(tokenizer, kept_back),
     })  # fmt: skip
     return home / "text"
 
@@ -198,9 +198,13 @@ def _section_matching(network: BertModel, config: NeuroBERTConfig, matter: Match
     return network, section_matching_loss(network, draws(matter, settings), settings, pieces, config.seed)
 
 
-def _kept_back_text(collection: TextCollection, config: NeuroBERTConfig) -> list[str]:
-    _, kept = split((r for r in collection.corpus if r.kind not in QUESTION_KINDS), config.kept_back_percent)
-    return [record.text for record in kept if record.restrict in TRAINABLE and record.text]
+def _pieces_a_word(tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, float]:
+    """Vocabulary entries a word on kept-back text, beside BERT's vocabulary where it is installed."""
+    figures = {"own": round(pieces_a_word(tokenizer, texts), 4)}
+    with suppress(GeneralEncoderMissing):
+        figures["bert"] = round(pieces_a_word(general_encoder().tokenizer, texts), 4)
+    LOG.info("vocabulary entries a word on kept-back text: %s", figures)
+    return figures
 
 
 def _schedule(stage: StageConfig, config: NeuroBERTConfig) -> Schedule:

@@ -139,6 +139,12 @@ def running_text(collection: TextCollection, percent: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if len(text.split()) >= 6))
 
 
+def kept_back_text(collection: TextCollection, percent: int) -> tuple[str, ...]:
+    """Running text of kept-back groups, for what is measured of a training."""
+    _, kept = split((r for r in collection.corpus if r.kind not in QUESTION_KINDS), percent)
+    return tuple(record.text for record in kept if record.restrict in TRAINABLE and record.text)
+
+
 def _lines(path: Path) -> Iterator[dict[str, object]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
