@@ -136,8 +136,8 @@ def _ends_sentence(before: str, gap: str, after: str) -> bool:
         return not wrapped and not (re.fullmatch(r"\s*\(?\d{1,2}[.)]\s*", before))
     words = before.split()
     last = words[-1].lower().strip("(\"'[") if words else ""
-    if not re.search(r"\w", before):
-        return False  # "? stroke": the mark belongs to what follows
+    if not re.search(r"\w", before) or re.search(r"[\s,;:(]\?+\s*$", before):
+        return False  # "headache, ? stroke": the mark belongs to what follows
     if not last.endswith("."):
         return True
     stem = last.rstrip(".")

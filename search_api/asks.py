@@ -32,6 +32,8 @@ _UNNEGATED = (
     ("without", "contrast"),
 )
 _ABSENT = (
+    *(("no", *sign, "of") for sign in (("evidence",), ("sign",), ("signs",), ("features",), ("mri", "evidence"))),
+    ("no", "longer"),
     ("absence", "of"),
     ("negative", "for"),
     ("free", "of"),
@@ -64,12 +66,23 @@ _OPENING: tuple[tuple[Words, Asks], ...] = tuple(
                 ("questionable",),
                 ("equivocal",),
                 ("uncertain",),
+                ("unlikely",),
+                ("rule", "out"),
+                ("r", "o"),
                 ("?",),
             ),
         ),
         (
             Asks.HISTORICAL,
-            (("past", "history", "of"), ("history", "of"), ("status", "post"), ("previous", "history", "of")),
+            (
+                ("past", "history", "of"),
+                ("history", "of"),
+                ("hx", "of"),
+                ("h", "o"),
+                ("status", "post"),
+                ("s", "p"),
+                ("previous", "history", "of"),
+            ),
         ),
         (Asks.ABSENT, _ABSENT),
     )
@@ -90,7 +103,7 @@ _CLOSING: tuple[tuple[Words, Asks], ...] = (
     (("excluded",), Asks.ABSENT),
     (("resolved",), Asks.ABSENT),
 )
-_LIST_WORDS = frozenset({",", "and", "or", "nor", "plus", "with"})
+_LIST_WORDS = frozenset({",", "and", "or", "nor", "plus", "with", "versus", "vs"})
 _ENDS_REACH = frozenset({";", ".", "!", "?", ":", "but", "with", "however", "although", "plus"})
 _UNDIVIDED = (("grey", "and", "white"), ("gray", "and", "white"), ("white", "and", "grey"), ("white", "and", "gray"))
 
@@ -123,9 +136,7 @@ def spans_of(tokens: Words) -> list[tuple[Words, Asks]]:
             cue = opening[0]
             close(asks)
             asks = opening[1]
-        elif token in _ENDS_REACH or (
-            token in _LIST_WORDS and (asks is not Asks.PRESENT or token not in {"or", "nor"})
-        ):
+        elif token in _ENDS_REACH or token in _LIST_WORDS:
             cue = (token,)
             close(asks)
             asks = Asks.PRESENT if token in _ENDS_REACH else asks

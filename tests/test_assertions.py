@@ -113,6 +113,17 @@ def test_a_report_is_cut_into_sections_by_its_headers() -> None:
     ]
 
 
+def test_a_question_mark_before_a_finding_belongs_to_it() -> None:
+    report = make_report({}, "HISTORY: Headaches, ? MS. Mother had a stroke.\nIMPRESSION: Glioma? Lymphoma.")
+    assert report is not None
+    assert [(one.text, str(one.assertion)) for one in report.sentences] == [
+        ("Headaches, ? MS", "hypothetical"),
+        ("Mother had a stroke.", "family"),
+        ("Glioma?", "uncertain"),
+        ("Lymphoma.", "present"),
+    ]
+
+
 def test_a_report_of_headers_alone_says_nothing() -> None:
     assert make_report({}, "FINDINGS:\nIMPRESSION:") is None
     assert make_report({Section.FINDINGS: " . "}) is None
