@@ -168,9 +168,10 @@ CUES: tuple[Cue, ...] = (
         Assertion.UNCERTAIN,
         "before",
         rf"(?:{_BE}|remains?)\s+(?:also\s+)?(?:strongly\s+|highly\s+)?(?:possible|suspected|questioned|considered|uncertain|equivocal|indeterminate|unclear|unlikely|raised|favou?red)"
-        r"|(?:in|among)\s+the\s+differential(?:\s+diagnosis)?|less\s+likely|unlikely|is\s+a\s+(?:consideration|possibility)|\?(?=\s*$)",
+        r"|(?:in|among)\s+the\s+differential(?:\s+diagnosis)?|less\s+likely|unlikely|is\s+a\s+(?:consideration|possibility)",
         r",\s*(?:so|and\s+the|therefore|although|but|thus)\b|\bso\b|\bthat\b",
     ),
+    Cue(Assertion.UNCERTAIN, "before", re.compile(r"\?(?=\s*$)"), re.compile(r"\.\s")),
     _cue(
         Assertion.UNCERTAIN,
         "after",
