@@ -32,6 +32,11 @@ _RELATIVE = (
     r"|twin|mgf|mgm|pgf|pgm)s?"
 )
 _UNABLE = r"(?:can\s?not|can't|could\s+not|couldn't|not|difficult\s+to|hard\s+to|unable\s+to|impossible\s+to)\s+"
+# What begins a statement of something that is there: a size, a degree, an age.
+_THERE = (
+    r"\d+(?:\.\d+)?\s*(?:mm|cm|ml)|marked|large|small|old|stable|mild|moderate|severe|chronic|extensive|multiple|scattered"
+    r"|prominent|unchanged|known|residual|subtle|established|mature|bilateral"
+)
 _EXAMINED = r"(?:mri|mr|ct|scans?|stud(?:y|ies)|examinations?|exams?|imaging|images?|reports?|series|comparisons?)"
 _THING = (
     r"(?:mass(?:es)?|lesions?|tumou?rs?|cysts?|collections?|ha?ematomas?|meningiomas?|gliomas?|metastas[ei]s|aneurysms?"
@@ -69,6 +74,8 @@ PSEUDO = re.compile(
     r"(?!\s+enhancement)"
     r"|no\s+(?:prior|previous|comparison)\s+(?:\w+\s+)?(?:studies|study|imaging|images|examinations?|scans?|mri)"
     r"|(?:partial(?:ly)?|incomplete(?:ly)?|nearly|almost|not\s+fully)[\s-]*(?:resolved|resolution\s+of)"
+    r"|not\s+(?:seen|present|visible|identified|evident|noted|there)\s+(?:previously|before|(?:on|in|at)\s+(?:the\s+)?"
+    r"(?:prior|previous|last|earlier|former|initial|(?:19|20)\d\d))"
     r"|negative\s+(?:eeg|mri|ct|csf|cultures?|on\s+immuno\w+)|\w+[\s-]negative\s+on"
     r"|anti-\w+\s+negative|failed\s+(?:back|shunt)"
     r")\b"
@@ -76,6 +83,9 @@ PSEUDO = re.compile(
     r"|\b(?:(?:compared?\s+(?:with|to)|since|than|from)\s+(?:the\s+|a\s+)?)?(?:previous|prior|last|past|old|former|earlier)\s+"
     rf"(?:outside\s+|brain\s+|head\s+|mri\s+|mr\s+|ct\s+)*{_EXAMINED}\b"
     r"|\bpreviously\s+(?:seen|noted|described|identified|demonstrated|reported|known|visuali[sz]ed|placed|healthy)\b"
+    r"|\b(?:compared?\s+(?:with|to)|since|than|from)\s+(?:the\s+)?(?:prior|previous)\b(?!\s+(?:surgery|resection|operation))"
+    r"|\b(?:compared?\s+(?:with|to)|since|than)\s+(?:[\w']+\s+){0,6}?(?:\d+|one|two|three|four|five|six|several|a\s+few)\s+"
+    r"(?:day|week|month|year)s?\s+(?:ago|prior|earlier|before)\b"
     r"|\b(?:previous|prior)\s+to\b|\bin\s+favou?r\s+of\s+(?:previous|prior)\b"
 )
 
@@ -87,6 +97,7 @@ _TOLD_UNTIL = (
 _DENIED_UNTIL = (
     r"(?<!evidence )(?<!signs )(?<!sign )(?<!recurrence )(?<!residual )(?<!visualization )(?<!visualisation )"
     rf"\b(?:of|in|within|around|surrounding|from|to)\s+(?:the|this|these|that|his|her|a\s+known)\s+(?:[\w-]+\s+){{0,3}}?{_THING}\b"
+    r"|(?<=cause )(?:for|of)\b|(?<=explanation )for\b|(?<=reason )for\b|\bto\s+(?:account\s+for|explain)\b"
     r"|\bas\s+(?:the\s+)?(?:cause|explanation)\b|\bdespite\b|\bconfirmed\b"
 )
 
@@ -110,6 +121,7 @@ CUES: tuple[Cue, ...] = (
         r"|prevention\s+of|to\s+test\s+(?:for|whether)|whether|work-?up\s+(?:for|of)|(?<!without\s)(?<!no\s)(?:symptoms|signs\s+and\s+symptoms|causes|types?)\s+of"
         r"|(?:people|patients|children|adults|those|individuals)\s+(?:who|with|after)\s+[^.;]*?\b(?:may|might|can|should|are|have)"
         r"|your\s+(?:doctor|brain|risk)|differentiat(?:e|ing|ion)\s+(?:between|of)?|(?:can|may)\s+(?:lead\s+to|cause|result\s+in|occur)",
+        r"\b(?:show(?:s|ed|ing)?|reveal\w*|demonstrat\w+)\b|:\s|,\s*(?=\d)",
     ),
     _cue(
         Assertion.UNCERTAIN,
@@ -126,6 +138,16 @@ CUES: tuple[Cue, ...] = (
         "clause",
         r"not\s+(?:certain|clear|sure|definite|definitive|conclusive|specific|diagnostic)|may\s+not|non-?specific\s+and",
     ),
+    # "Haemorrhage: no", "Haemorrhage (none)"
+    Cue(
+        Assertion.ABSENT,
+        "before",
+        re.compile(
+            r"(?::|\s[-–]|\.\.\.)\s*(?:no|none|nil|absent|negative|not\s+seen|no\s+evidence)(?=\s*(?:[.;,|]|$))"
+            r"|\(\s*(?:none|no|nil|absent|-)\s*\)"
+        ),
+        re.compile(r"[;|]|,\s(?=[\w\s]{2,40}:)"),
+    ),
     # "X is not seen", "X has resolved"
     _cue(
         Assertion.ABSENT,
@@ -141,7 +163,7 @@ CUES: tuple[Cue, ...] = (
     _cue(
         Assertion.ABSENT,
         "after",
-        rf"(?:there\s+{_BE}\s+|shows?\s+|showed\s+|reveal(?:s|ed)\s+|demonstrat(?:es|ed)\s+)?(?:no|neither|without|absence\s+of|negative\s+for|free\s+(?:of|from)"
+        rf"(?:there\s+{_BE}\s+|shows?\s+|showed\s+|reveal(?:s|ed)\s+|demonstrat(?:es|ed)\s+)?(?:no|neither|without|w/o|absence\s+of|negative\s+for|free\s+(?:of|from)"
         r"|lack(?:s|ed|ing)?(?:\s+of)?|devoid\s+of|nothing|none|nil)"
         rf"|nor|(?:{_AUXILIARY}\s+)?not(?!\s+(?:certain|clear|sure))|{_AUXILIARY}n't|never|absent"
         r"|den(?:y|ies|ied|ying)|fail(?:s|ed)?\s+to|rul(?:es|ed|ing)\s+out|exclud(?:es|ed|ing)|exclusion\s+of|(?<!un)resolved|(?:complete\s+)?resolution\s+of"
@@ -152,10 +174,17 @@ CUES: tuple[Cue, ...] = (
         Assertion.HISTORICAL,
         "after",
         r"histor(?:y|ies)\s+(?:is\s+)?(?:of|significant\s+for|notable\s+for|positive\s+for)|h/o|hx\s+of|past\s+(?:medical\s+|surgical\s+)?history|pmhx?\s*:|psh\s*:"
-        r"|(?:medical\s+|surgical\s+)?history\s*:|status[\s-]+post|s/p|previous(?:ly)?|prior|formerly|remote|in\s+(?:childhood|infancy|the\s+past)"
-        r"|since\s+birth|known\s+(?:case|history)\s+of|who\s+had|(?:diagnosed|treated|operated)\s+(?:with|for|on)|post[\s-]?(?:resection|excision|clipping|coiling)\s+of"
-        r"|(?:after|following)\s+(?:resection|excision|removal|clipping|coiling|surgery|treatment|evacuation)(?:\s+of|\s+for)?",
+        r"|(?:medical\s+|surgical\s+)?history\s*:|previous(?:ly)?|prior|formerly|remote|in\s+(?:childhood|infancy|the\s+past)"
+        r"|since\s+birth|known\s+(?:case|history)\s+of|who\s+had|(?:diagnosed|treated|operated)\s+(?:with|for|on)",
         _TOLD_UNTIL,
+    ),
+    _cue(
+        Assertion.HISTORICAL,
+        "after",
+        r"status[\s-]+post|s/p|post[\s-]?(?:resection|excision|clipping|coiling)\s+of"
+        r"|(?:after|following)\s+(?:resection|excision|removal|clipping|coiling|surgery|treatment|evacuation)(?:\s+of|\s+for)?",
+        _TOLD_UNTIL
+        + r"|,|\bthere\s+(?:is|are)\b|\bresidual\b|\brecurren\w+|\bthe\s+(?:tumou?r|mass|lesion|ventricles)\b",
     ),
     _cue(
         Assertion.HISTORICAL,
@@ -172,6 +201,7 @@ CUES: tuple[Cue, ...] = (
         r",\s*(?:so|and\s+the|therefore|although|but|thus)\b|\bso\b|\bthat\b",
     ),
     Cue(Assertion.UNCERTAIN, "before", re.compile(r"\?(?=\s*$)"), re.compile(r"\.\s")),
+    Cue(Assertion.UNCERTAIN, "after", re.compile(r"\?(?=\s*\w)|\bdd:?\s"), None),
     _cue(
         Assertion.UNCERTAIN,
         "after",
@@ -194,6 +224,8 @@ CUTS = re.compile(
     r"|\s*,\s*(?:and\s+)?(?=(?:there\s+(?:is|are|was|were)|which|now|currently|today)\b)"
     r"|\s+(?=(?:now|currently)\s+with\b)"
     r"|(?<=[a-z)])\.(?=\s*[a-z]{3,}\s)"
+    r"|\s+[-–—]\s+(?=[a-z]+\s+[a-z])"
+    r"|\s*,\s*(?=[\w\s-]{2,40}(?::\s*(?:yes|no|none|present|absent)|\s(?:present|absent))\s*(?:[.,;]|$))"
 )
 # A denial in the middle of a statement begins a clause of its own: "large mass | without haemorrhage".
 DENIAL_INSIDE = re.compile(
@@ -201,17 +233,21 @@ DENIAL_INSIDE = re.compile(
     r"|\s*,?\s+(?=with\s+no\b)"
     r"|\s*,\s*(?=(?:no|not|nor)\b)"
     r"|\s*,?\s+and\s+(?=(?:no|without)\b)"
+    r"|\s*(?=\(\s*(?:no|not|without)\b)"
 )
 # "no mass, and the ventricles are enlarged": a new subject with its own verb, which a denied list does not have.
 NEW_SUBJECT = re.compile(
     rf"\s*,\s*(?:and\s+|with\s+)?(?=(?:[\w/-]+\s+){{1,6}}?{_VERB}\b(?!\s+(?:also\s+|clearly\s+)?(?:not\s+)?{_PERCEIVED}))"
     rf"|\s+and\s+(?=(?:the\s+|a\s+)(?:[\w/-]+\s+){{1,5}}?{_VERB}\b(?!\s+(?:also\s+)?(?:not\s+)?{_PERCEIVED}))"
-    r"|\s*,?\s+and\s+(?=(?:with|a|an)\b)"
+    r"|\s*,?\s+and\s+(?=(?:with|a|an|there)\b)"
+    r"|\s+and\s+(?=[\w-]+\s+(?:is|are|remains?)\s+(?:enlarged|dilated|prominent|normal|present|unchanged|effaced))"
+    # "no infarct, large frontal mass": a size or a degree begins something new, unless the list goes on with "or".
+    rf"|(?:\s*[,:]\s*(?:and\s+)?|\s+with\s+(?:a\s+)?)(?=(?:{_THERE})\b(?![^.;]*\b(?:or|nor)\b))"
+    r"|(?<=\w)\s*,\s*(?=[^,;]*\b(?:is\s+)?(?:present|noted)\s*[.;]?\s*$)"
+    r"|\s*,?\s+(?=(?:causing|resulting\s+in|leading\s+to|producing)\b)"
+    r"|(?<=\))\s+"
 )
-OPENS_ABSENT = re.compile(
-    r"^\W*(?:there\s+(?:is|are|was|were)\s+|with\s+)?(?:no|without|neither|not|nor|negative\s+for|(?:complete\s+)?resolution\s+of)\b"
-    r"|\bresolution\s+of\b"
-)
+DENIES = re.compile(r"\b(?:no|not|without|neither|w/o|negative\s+for|resolution\s+of|free\s+of)\b")
 EXCEPTED = re.compile(
     r"^(?:except(?:ing)?(?:\s+for)?|apart\s+from|aside\s+from|other\s+than|save\s+for|with\s+the\s+exception\s+of)\b"
 )

@@ -17,10 +17,10 @@ from indexer.assertion_cues import (
     CUES,
     CUTS,
     DENIAL_INSIDE,
+    DENIES,
     EXCEPTED,
     LIST_ITEM,
     NEW_SUBJECT,
-    OPENS_ABSENT,
     PSEUDO,
     SAYS_NOTHING,
     Cue,
@@ -48,7 +48,7 @@ def judge(sentence: str, section: Section = Section.BODY) -> tuple[tuple[str, As
             joined[-1] = (joined[-1][0], end, joined[-1][2])
         else:
             joined.append((start, end, said))
-    return tuple((sentence[start:end].strip(" ,;"), said) for start, end, said in joined)
+    return tuple((sentence[start:end].strip(" ,;").lstrip(": "), said) for start, end, said in joined)
 
 
 def assertion_of(clause: str, section: Section = Section.BODY) -> Assertion:
@@ -63,12 +63,18 @@ def assertion_of(clause: str, section: Section = Section.BODY) -> Assertion:
 def _clauses(text: str) -> list[Span]:
     """Where the clauses stand in a sentence; they leave out the joining words between them."""
     spans = _cut(_cut([(0, len(text))], text, CUTS), text, DENIAL_INSIDE)
-    spans = [
-        part
-        for span in spans
-        for part in (_cut([span], text, NEW_SUBJECT) if OPENS_ABSENT.search(text[slice(*span)]) else [span])
-    ]
+    spans = [part for span in spans for part in _cut_after_denial(span, text)]
     return spans or [(0, len(text))]
+
+
+def _cut_after_denial(span: Span, text: str) -> list[Span]:
+    """Cut where something new begins behind a denial; what stands before the denial is one."""
+    denial = DENIES.search(_masked(text[slice(*span)]))
+    if denial is None:
+        return [span]
+    begin = span[0] + denial.end()
+    first, *rest = _cut([(begin, span[1])], text, NEW_SUBJECT) or [(begin, span[1])]
+    return [(span[0], first[1]), *rest]
 
 
 def _cut(spans: list[Span], text: str, pattern: re.Pattern[str]) -> list[Span]:

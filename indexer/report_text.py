@@ -19,8 +19,11 @@ LONGEST_REPORT = 100_000  # characters; the longest radiology reports have some 
 LONGEST_SENTENCE = 1_000  # characters; longer ones are cut at a blank
 
 _HEADERS: tuple[tuple[Section, str], ...] = (
-    (Section.FINDINGS, r"findings?|observations?|results?|description"),
-    (Section.IMPRESSION, r"impressions?|conclusions?|opinion|summary|assessment|interpretation|diagnosis"),
+    (Section.FINDINGS, r"findings?|observations?|results?|description|report|evaluation|answer"),
+    (
+        Section.IMPRESSION,
+        r"impressions?(?:\s*/\s*plan)?|conclusions?|opinion|summary|assessment|interpretation|diagnosis|comments?|addendum",
+    ),
     (
         Section.INDICATION,
         r"(?:clinical\s+)?(?:indications?|history|information|details|question)|reason\s+for\s+(?:the\s+)?"
@@ -31,11 +34,19 @@ _HEADERS: tuple[tuple[Section, str], ...] = (
 )
 _NAMES = "|".join(f"(?P<{section}>{names})" for section, names in _HEADERS)
 # A header is a known name before a colon at the start of a line or in capitals, or alone on its line.
+_INLINE = r"(?-i:(?=[A-Z]{4,}|(?:Findings?|Impression|Conclusion|Opinion)\b))"
 _HEADER = re.compile(
-    rf"(?:^|(?<=\n))[ \t*#]*(?:{_NAMES})[ \t*]*(?::|[ \t]*(?=\n|$))|(?<=[.!?\s])(?-i:(?=[A-Z]{{4,}}))"
+    rf"(?:^|(?<=\n))[ \t*#]*(?:{_NAMES})[ \t*]*(?::|[ \t]*(?=\n|$))|(?<=[.!?\s]){_INLINE}"
     rf"(?:{_NAMES.replace('?P<', '?P<inline_')}):",
     re.IGNORECASE,
 )
+_ENDS = {
+    Section.COMPARISON: re.compile(r"\n"),
+    Section.INDICATION: re.compile(r"\n[ \t]*\n"),
+    Section.TECHNIQUE: re.compile(r"\n[ \t]*\n"),
+}
+# "1) Infarct. 2) Haemorrhage." on one line.
+_ITEM_INSIDE = re.compile(r"(?<=\S)[ \t]+(?=\(?\d{1,2}\)\s+[A-Z])")
 _ABBREVIATION = re.compile(
     r"dr|mrs?|ms|prof|st|e\.g|i\.e|eg|ie|cf|vs|approx|ca|figs?|nos?|max|min|incl|resp|dept|hosp|etc|dist|ant|post|inf"
     r"|sup|lat|med|bilat|dx|hx|pt|yrs?|mo|wk|sq|vol|ser|im"
@@ -105,12 +116,23 @@ def split_sections(text: str) -> Iterable[tuple[Section, str]]:
     """
     section, begin = Section.BODY, 0
     for match in _HEADER.finditer(text):
-        if text[begin : match.start()].strip():
-            yield section, text[begin : match.start()].strip()
+        yield from _until_it_ends(section, text[begin : match.start()])
         named = str(match.lastgroup).removeprefix("inline_")
         section, begin = Section(named), match.end()
-    if text[begin:].strip():
-        yield section, text[begin:].strip()
+    yield from _until_it_ends(section, text[begin:])
+
+
+def _until_it_ends(section: Section, text: str) -> Iterable[tuple[Section, str]]:
+    """A section without the headerless text below it: a comparison ends with its line, others at a blank line."""
+    words = text.strip()
+    border = _ENDS.get(section)
+    own, rest = words, ""
+    if border is not None and (end := border.search(words)):
+        own, rest = words[: end.start()], words[end.end() :].strip()
+    if own:
+        yield section, own
+    if rest:
+        yield Section.BODY, rest
 
 
 def split_sentences(text: str) -> tuple[str, ...]:
@@ -121,6 +143,7 @@ def split_sentences(text: str) -> tuple[str, ...]:
     """
     found: list[str] = []
     begin = 0
+    text = _ITEM_INSIDE.sub("\n", text)
     for match in _BREAK.finditer(text):
         if _ends_sentence(text[begin : match.start()], match.group(), text[match.end() : match.end() + 40]):
             found.append(text[begin : match.end()])

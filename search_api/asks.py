@@ -28,12 +28,27 @@ _UNNEGATED = (
     ("no", "significant", "change"),
     ("no", "interval", "change"),
     ("without", "change"),
+    ("no", "changes"),
+    ("no", "increase"),
+    ("no", "growth"),
+    ("no", "improvement"),
+    ("no", "progression"),
+    ("no", "resolution"),
+    ("no", "doubt"),
+    ("not", "resolved"),
     ("not", "only"),
     ("without", "contrast"),
 )
 _ABSENT = (
     *(("no", *sign, "of") for sign in (("evidence",), ("sign",), ("signs",), ("features",), ("mri", "evidence"))),
     ("no", "longer"),
+    ("no", "history", "of"),
+    ("no", "known", "history", "of"),
+    ("w", "o"),
+    *((verb, "t") for verb in ("doesn", "don", "isn", "aren", "wasn", "weren", "didn", "hasn", "haven")),
+    ("fails", "to"),
+    ("lacking",),
+    ("nil",),
     ("absence", "of"),
     ("negative", "for"),
     ("free", "of"),
@@ -55,6 +70,10 @@ _OPENING: tuple[tuple[Words, Asks], ...] = tuple(
             Asks.UNCERTAIN,
             (
                 ("cannot", "exclude"),
+                ("cannot", "rule", "out"),
+                ("can", "t", "exclude"),
+                ("not", "excluded"),
+                ("concern", "for"),
                 ("can", "not", "exclude"),
                 ("could", "not", "exclude"),
                 ("possible",),
@@ -80,6 +99,8 @@ _OPENING: tuple[tuple[Words, Asks], ...] = tuple(
                 ("hx", "of"),
                 ("h", "o"),
                 ("status", "post"),
+                ("previous",),
+                ("prior",),
                 ("s", "p"),
                 ("previous", "history", "of"),
             ),
@@ -105,6 +126,10 @@ _CLOSING: tuple[tuple[Words, Asks], ...] = (
 )
 _LIST_WORDS = frozenset({",", "and", "or", "nor", "plus", "with", "versus", "vs"})
 _ENDS_REACH = frozenset({";", ".", "!", "?", ":", "but", "with", "however", "although", "plus"})
+# A size, a side or a degree behind a comma or "and" names something else than what is denied.
+_STARTS_ANEW = frozenset(
+    {"large", "small", "marked", "mild", "moderate", "severe", "old", "chronic", "multiple", "extensive", "scattered"}
+) | {"stable", "left", "right", "bilateral"}
 _UNDIVIDED = (("grey", "and", "white"), ("gray", "and", "white"), ("white", "and", "grey"), ("white", "and", "gray"))
 
 
@@ -139,13 +164,18 @@ def spans_of(tokens: Words) -> list[tuple[Words, Asks]]:
         elif token in _ENDS_REACH or token in _LIST_WORDS:
             cue = (token,)
             close(asks)
-            asks = Asks.PRESENT if token in _ENDS_REACH else asks
+            asks = Asks.PRESENT if token in _ENDS_REACH or _starts_anew(tokens[position + 1 :]) else asks
         else:
             cue = (token,)
             words.append(token)
         position += len(cue)
     close(asks)
     return spans
+
+
+def _starts_anew(rest: Words) -> bool:
+    """Whether what follows a comma or "and" is not one more of a denied list."""
+    return bool(rest) and rest[0] in _STARTS_ANEW and not {"or", "nor"} & set(rest)
 
 
 def _found(cues: tuple[tuple[Words, Asks], ...], tokens: Words, position: int) -> tuple[Words, Asks] | None:

@@ -29,7 +29,7 @@ _ABNORMALITY = frozenset(
 
 
 Side = Literal["left", "right"]
-_SIDES: dict[str, Side] = {"left": "left", "right": "right", "lt": "left", "rt": "right"}
+_SIDES: dict[str, Side] = {"left": "left", "right": "right", "lt": "left", "rt": "right", "l": "left", "r": "right"}
 _BOTH = ("bilateral", "bilaterally", "both")
 _OPPOSITE: dict[Side, Side] = {"left": "right", "right": "left"}
 # Where something other than presence or absence is asked for: the words that lead the text, and what is said of it.
@@ -171,7 +171,14 @@ class _Reader:
         return text
 
     def _corrected(self, tokens: tuple[str, ...]) -> list[str]:
-        fine = self.lexicon.known | self.lexicon.stop_words | self.lexicon.normal_company | _NORMAL | _ABNORMALITY
+        fine = (
+            self.lexicon.known
+            | self.lexicon.ordinary
+            | self.lexicon.stop_words
+            | self.lexicon.normal_company
+            | _NORMAL
+            | _ABNORMALITY
+        )
         shorts = {short.casefold() for term in self.lexicon.terms for short in term.short}
         targets: frozenset[str] | None = None
         corrected: list[str] = []
@@ -287,6 +294,10 @@ def _other_number(form: tuple[str, ...]) -> tuple[str, ...] | None:
     last = form[-1]
     if not last.isalpha() or len(last) < 4 or last.endswith(("ss", "us", "is", "ed", "ing", "ic")):
         return None
+    if last.endswith("ies"):
+        return (*form[:-1], f"{last[:-3]}y")
+    if last.endswith("y") and last[-2] not in "aeiou":
+        return (*form[:-1], f"{last[:-1]}ies")
     return (*form[:-1], last[:-1] if last.endswith("s") else f"{last}s")
 
 

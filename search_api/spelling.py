@@ -34,6 +34,7 @@ class Term:
 @dataclass(frozen=True, slots=True)
 class Lexicon:
     stop_words: frozenset[str]
+    ordinary: frozenset[str]
     normal_company: frozenset[str]
     fillers: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
@@ -73,6 +74,7 @@ def lexicon(imported: tuple[tuple[str, ...], ...] = ()) -> Lexicon:
     known = frozenset(word for term in terms for name in (*term.names, *term.narrower) for word in name)
     return Lexicon(
         stop_words=frozenset(data["stop_words"].split()),
+        ordinary=frozenset(data["ordinary"].split()),
         normal_company=frozenset(data["normal_company"].split()),
         fillers=tuple(sorted(data["fillers"], key=len, reverse=True)),
         pairs=pairs,

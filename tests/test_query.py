@@ -49,6 +49,16 @@ def test_the_examples_in_the_docstrings_hold(module) -> None:
         ("no aneurysm but atrophy", [("no aneurysm", "absent"), ("atrophy", "present")]),
         ("no change in hydrocephalus", [("no change in hydrocephalus", "present")]),
         ("not only atrophy but aneurysm", [("atrophy", "present"), ("aneurysm", "present")]),
+        ("infarct w/o atrophy", [("infarct", "present"), ("no atrophy", "absent")]),
+        ("no mass, large infarct", [("no mass", "absent"), ("large infarct", "present")]),
+        (
+            "no mass, large infarct or atrophy",
+            [("no mass", "absent"), ("no large infarct", "absent"), ("no atrophy", "absent")],
+        ),
+        ("no increase in atrophy", [("no increase in atrophy", "present")]),
+        ("not excluded meningioma", [("possible meningioma", "uncertain")]),
+        ("no history of meningioma", [("no meningioma", "absent")]),
+        ("previous infarct", [("history of infarct", "historical")]),
         ("no evidence of acute infarct", [("no acute infarct", "absent")]),
         ("no signs of atrophy", [("no atrophy", "absent")]),
         ("infarct or atrophy", [("infarct", "present"), ("atrophy", "present")]),
@@ -198,6 +208,17 @@ def test_edit_distance_is_symmetric_and_bounded(first: str, second: str) -> None
     assert distance == edit_distance(second, first, 8)
     assert (distance == 0) == (first == second)
     assert abs(len(first) - len(second)) <= distance <= max(len(first), len(second))
+
+
+@pytest.mark.parametrize("word", ["hamartoma", "vertebral", "perfusion", "craniectomy", "interval", "concussion"])
+def test_a_word_of_the_field_is_not_taken_for_another(word: str) -> None:
+    assert understand(word).expanded == ()
+
+
+def test_the_side_may_be_a_letter_and_plurals_are_real_words() -> None:
+    assert understand("L MCA infarct").concepts[0].side == "left"
+    assert "anomalies" in forms("anomaly")
+    assert "anomaly" in forms("anomalies")
 
 
 def test_a_side_is_understood_and_the_other_side_counts_less() -> None:
