@@ -86,7 +86,7 @@ def test_an_example_marks_the_same_person(client: TestClient) -> None:
 
 
 def test_pages_follow_one_another_and_end(client: TestClient) -> None:
-    pages = [client.get(f"/api/search?q=lesion&k=6&page={page}").json()["hits"] for page in (1, 2, 3, 4)]
+    pages = [client.get(f"/api/search?q=glioma&k=6&page={page}").json()["hits"] for page in (1, 2, 3, 4)]
     keys = [hit["key"] for page in pages for hit in page]
     assert len(keys) == len(set(keys)) == len(CASES)
     assert pages[3] == []
