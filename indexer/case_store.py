@@ -184,9 +184,8 @@ class CaseStore:
 
     def examinations_saying(self, groups: Sequence[Sequence[str]], assertions: Container[str]) -> NDArray[np.int64]:
         """Sorted row ids of examinations with a sentence of these assertions that has a phrase of every group."""
-        asked = [name for name in case_words.ASSERTIONS if name in assertions]
         with self.connections.reading() as database:
-            return case_words.examinations_saying(database, groups, asked)
+            return case_words.examinations_saying(database, groups, assertions)
 
     def refused(self) -> tuple[Refused, ...]:
         """What ingest or rebuild did not take, until it is mended or gone."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +91,7 @@ def search_words(
 
 
 def examinations_saying(
-    database: Database, groups: Sequence[Sequence[str]], assertions: Collection[str]
+    database: Database, groups: Sequence[Sequence[str]], assertions: Container[str]
 ) -> NDArray[np.int64]:
     """Sorted row ids of examinations of which one sentence of these assertions has a phrase of every group.
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from encoders.text import NeuroBERT
 from training.text_data import sentences
+from training.vision import TextVectors
+from training.vision_fit import REPORT_SHARE
 
 FIRST_SEED = 3_500_000  # of phantom reports; no network and no calibration uses seeds from here on
-REPORT_SHARE = 0.5  # of a target, as in vision_fit; the rest is the mean of the report's sentences
 HELD_OUT = 5  # every fifth report measures the map
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -58,14 +59,11 @@ def _targets(encoder: NeuroBERT, count: int) -> Array:
     from training.phantoms.scenario import draw_facts
 
     rows = []
-    known: dict[str, Array] = {}
+    vectors = TextVectors(encoder.encode)
     for seed in range(FIRST_SEED, FIRST_SEED + count):
         report = write_report(draw_facts(seed), seed)
         parts = [*sentences(report.findings), *sentences(report.impression)] or [report.text]
-        if new := [part for part in dict.fromkeys(parts) if part not in known]:
-            known.update(zip(new, encoder.encode(new), strict=True))
-        whole = encoder.encode([report.text])[0]
-        rows.append(REPORT_SHARE * whole + (1 - REPORT_SHARE) * np.mean([known[part] for part in parts], axis=0))
+        rows.append(REPORT_SHARE * vectors([report.text])[0] + (1 - REPORT_SHARE) * vectors(parts).mean(axis=0))
     return np.stack(rows).astype(np.float32)
 
 

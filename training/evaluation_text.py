@@ -24,6 +24,7 @@ from training.intervals import mean_interval
 from training.spelling import to_american, to_british
 from training.statements import FindingStatements, Statements, read_statements
 from training.text_data import TRAINABLE, TextCollection, kept_back_text, read_text_collection, sentences, split
+from training.vision import TextVectors
 from training.vocabulary import pieces_a_word
 
 _MOST_SPELLINGS = 150
@@ -113,13 +114,7 @@ def measure(scorer: Scorer, asked: Questions, seed: int) -> dict[str, object]:
 
 def by_vectors(encoder: TextEncoder) -> Scorer:
     """Cosines of an encoder's vectors; a text that is asked of several times is encoded once."""
-    known: dict[str, NDArray[np.float32]] = {}
-
-    def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        if new:
-            known.update(zip(new, encoder.encode(new), strict=True))
-        return np.stack([known[text] for text in texts])
+    vectors = TextVectors(encoder.encode)
 
     def scores(queries: Sequence[str], texts: Sequence[str]) -> Scores:
         return np.asarray(vectors(queries) @ vectors(texts).T, dtype=np.float64)

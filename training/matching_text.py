@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from training.phantoms.reports import PhantomReport
 
 PHANTOM_SEED = 1_000_000  # far from the seeds of cohorts and of the evaluation
+_LONGEST_NAME = 7  # words; a longer impression is no name to deny
 _QUESTION = re.compile(r"^([^.?\n]{3,90})\.\s+[^?\n]*\?\s*\n(.+)", re.DOTALL)
 
 # The phantoms' short names of findings in the words of the teaching matter.
@@ -143,12 +144,9 @@ def _sections(record: Record, names: FindingNames) -> Sections:
         record.findings,
         record.impression,
         names.keys(record.impression),
-        (name,) if len(name.split()) <= LONGEST_NAME else (),
+        (name,) if len(name.split()) <= _LONGEST_NAME else (),
         _clauses(record.findings, Assertion.PRESENT),
     )
-
-
-LONGEST_NAME = 7  # words; a longer impression is no name to deny
 
 
 def _clauses(text: str, wanted: Assertion) -> tuple[str, ...]:
