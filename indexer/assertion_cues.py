@@ -124,6 +124,12 @@ CUES: tuple[Cue, ...] = (
         r"\b(?:show(?:s|ed|ing)?|reveal\w*|demonstrat\w+)\b|:\s|,\s*(?=\d)",
     ),
     _cue(
+        Assertion.HYPOTHETICAL,
+        "before",
+        r"(?:may|might|can|could)\s+(?:later\s+|still\s+|subsequently\s+)?(?:develop|occur|arise|ensue|recur|follow)(?=\s*(?:$|[.,;]|in|after|with|later|as))",
+        r"[.;:]",
+    ),
+    _cue(
         Assertion.UNCERTAIN,
         "after",
         rf"{_UNABLE}(?:be\s+)?(?:\w+ly\s+)?(?:exclude|rule\s+out|differentiate\w*|distinguish\w*)",
@@ -143,11 +149,12 @@ CUES: tuple[Cue, ...] = (
         Assertion.ABSENT,
         "before",
         re.compile(
-            r"(?::|\s[-–]|\.\.\.)\s*(?:no|none|nil|absent|negative|not\s+seen|no\s+evidence)(?=\s*(?:[.;,|]|$))"
+            r"(?::|\||\s[-–]|\.\.\.)\s*(?:no|none|nil|absent|negative|not\s+seen|no\s+evidence)(?=\s*(?:[.;,|]|$))"
             r"|\(\s*(?:none|no|nil|absent|-)\s*\)"
         ),
         re.compile(r"[;|]|,\s(?=[\w\s]{2,40}:)"),
     ),
+    Cue(Assertion.ABSENT, "after", re.compile(r"\(\s*-\s*\)(?=\s*\w)"), re.compile(r"[;|(]")),
     # "X is not seen", "X has resolved"
     _cue(
         Assertion.ABSENT,
@@ -207,7 +214,7 @@ CUES: tuple[Cue, ...] = (
         "after",
         r"possib(?:le|ly|ility)|may(?!\s+\d)|might|could|perhaps|maybe|question(?:able)?(?:\s+of)?|equivocal|indeterminate|suspected|suspicio(?:n|us)(?:\s+(?:of|for))?"
         r"|concern(?:s|ing|ed)?\s+(?:for|of)|worrisome\s+for|differential(?:\s+diagnos[ie]s)?|ddx|versus|vs\.?|raises?\s+the|cannot\s+say|suggestive\s+of|suggest(?:s|ed|ing|ion)?"
-        r"|presumed|presumabl[ey]|potential(?:ly)?|either|uncertain|tentative|query|queries|\?(?=\s*\w)|unlikely",
+        r"|presumed|presumabl[ey]|potential(?:ly)?|either|uncertain|tentative|query|queries|unlikely",
         r"\b(?:confirm(?:s|ed|ing)|proved|proven)\b|\bwithout\b|,?\s+and\s+an?\b|,\s*(?=(?:[\w-]+\s+){1,4}(?:show|reveal|demonstrat)\w*)",
     ),
 )

@@ -54,6 +54,7 @@ _ABBREVIATION = re.compile(
 # These end a sentence as often as not: only a lower-case word after them keeps it open.
 _SOMETIMES = re.compile(r"etc|no|post|inf|lat|med|pt|ant|sup|im|mo")
 _BREAK = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
+_ANSWER = re.compile(r"(?:none|nil|no|absent|negative|not seen)[.;,]?\s*(?:\n|$)", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•·▪–]|\(?\d{1,2}[.)](?=\s))\s*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
 _TAG = re.compile(r"</?(?:p|br|div|span|b|i|strong|em|html|body|table|tr|td|ul|ol|li|h[1-6]|font|pre)\b[^>]*>", re.I)
@@ -155,6 +156,8 @@ def split_sentences(text: str) -> tuple[str, ...]:
 
 def _ends_sentence(before: str, gap: str, after: str) -> bool:
     if "\n" in gap:
+        if before.rstrip().endswith(":") and _ANSWER.match(after):
+            return False  # "Haemorrhage:" and "none" on the next line
         wrapped = "\n\n" not in gap and not before.rstrip().endswith((".", "!", "?", ":")) and after[:1].islower()
         return not wrapped and not (re.fullmatch(r"\s*\(?\d{1,2}[.)]\s*", before))
     words = before.split()

@@ -123,6 +123,8 @@ _CLOSING: tuple[tuple[Words, Asks], ...] = (
     (("absent",), Asks.ABSENT),
     (("excluded",), Asks.ABSENT),
     (("resolved",), Asks.ABSENT),
+    *(((*colon, answer), Asks.ABSENT) for colon in ((":",), ()) for answer in ("none", "nil", "negative", "absent")),
+    ((":", "no"), Asks.ABSENT),
 )
 _LIST_WORDS = frozenset({",", "and", "or", "nor", "plus", "with", "versus", "vs"})
 _ENDS_REACH = frozenset({";", ".", "!", "?", ":", "but", "with", "however", "although", "plus"})

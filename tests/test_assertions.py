@@ -29,6 +29,11 @@ ONE_CLAUSE = [
     ("A lesion that was not present in 2019 is now seen.", "present"),
     ("Hemorrhage: No", "absent"),
     ("Hydrocephalus (none)", "absent"),
+    ("Hydrocephalus (-)", "absent"),
+    ("(-) hydrocephalus", "absent"),
+    ("| Hydrocephalus | No |", "absent"),
+    ("| Hydrocephalus | Yes |", "present"),
+    ("Hydrocephalus may develop.", "hypothetical"),
     ("No acute infarct, large mass or haemorrhage.", "absent"),
     ("Old infarct in the left thalamus.", "present"),
     ("No abnormality.", "absent"),
@@ -124,6 +129,14 @@ def test_sentences_are_cut_at_their_ends_and_nowhere_else() -> None:
     text = "1. Mass of 3.5 mm, e.g. a cyst. 2. Seen by Dr. Lee. no shift.\n- T1 vs. T2.\nThe ventricles are\nenlarged."
     expected = ("Mass of 3.5 mm, e.g. a cyst.", "Seen by Dr. Lee.", "no shift.", "T1 vs. T2.")
     assert split_sentences(text) == (*expected, "The ventricles are enlarged.")
+
+
+def test_an_answer_on_the_next_line_belongs_to_its_question() -> None:
+    assert split_sentences("Haemorrhage:\nnone\nMass effect:\nThere is a shift.") == (
+        "Haemorrhage: none",
+        "Mass effect:",
+        "There is a shift.",
+    )
 
 
 def test_a_report_is_cut_into_sections_by_its_headers() -> None:

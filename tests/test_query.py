@@ -37,6 +37,7 @@ def test_the_examples_in_the_docstrings_hold(module) -> None:
         ("no midline shift", [("no midline shift", "absent")]),
         ("without hydrocephalus", [("no hydrocephalus", "absent")]),
         ("absence of atrophy", [("no atrophy", "absent")]),
+        ("atrophy: none", [("no atrophy", "absent")]),
         ("hydrocephalus ruled out", [("no hydrocephalus", "absent")]),
         ("negative for aneurysm", [("no aneurysm", "absent")]),
         ("resolved hydrocephalus", [("no hydrocephalus", "absent")]),
