@@ -19,6 +19,7 @@ from training.section_matching import SectionMatchingConfig, draw_batch, opposit
 from training.statements import Statements, all_training_texts, read_statements
 from training.text_data import Record, TextCollection
 from training.text_loop import StageResult
+from training.written_cases import read_cases
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,41 @@ def test_an_unseen_finding_is_no_subject_of_the_teaching(statements: Statements)
     # A broken skull "with pneumocephalus" is the one place where such a name stands beside something else.
     assert len(taught) <= 1
     assert {finding.name for finding in unseen}.isdisjoint(finding.name for finding in statements.trainable)
+
+
+def test_written_cases_leave_their_names_out_of_the_texts_and_teach_no_unseen_finding(statements: Statements) -> None:
+    names = FindingNames(statements)
+    cases, macros = read_cases(statements, names)
+    assert len(cases) > 800
+    assert len(macros) > 100
+    firsts = [case.names[0].lower() for case in cases]
+    assert len(set(firsts)) > 1000
+    for case in cases:
+        assert len(case.texts) >= 4
+        assert not [text for text in case.texts if case.names[0].lower() in text.lower()], case.names[0]
+    unseen = {f"present:{finding.name}" for finding in statements.findings if finding.unseen}
+    said = [*(text for case in cases for text in (*case.names, *case.says)), *(macro.impression for macro in macros)]
+    assert not [text for text in said if unseen & names.keys(text)]
+
+
+def test_texts_of_one_case_are_no_negatives_of_each_other(matter: MatchingText) -> None:
+    one, other, *_ = [section for section in matter.cases if section.names == matter.cases[0].names]
+    assert one.findings != other.findings
+    assert not contradicts(one.keys, other.keys)
+    normal = [section for section in matter.written if section.impression.lower().startswith("normal")]
+    assert contradicts(normal[-1].keys, normal[-2].keys)
+
+
+def test_parts_of_findings_are_drawn_only_where_single_sentences_are(matter: MatchingText) -> None:
+    def drawn(*, single: bool) -> set[str]:
+        config = SectionMatchingConfig(single_sentences=single)
+        kinds = draws(replace(matter, written=(), cases=()), config)
+        chance = random.Random(1)
+        return {kinds[0][1](chance).positive.text for _ in range(60)}
+
+    whole = matter.pairs[0].findings
+    assert drawn(single=False) == {whole}
+    assert {whole, "There is a mass of the left temporal lobe."} < drawn(single=True)
 
 
 def test_kinds_are_no_negatives_of_what_they_belong_to(statements: Statements) -> None:

@@ -23,6 +23,8 @@ def draws(text: MatchingText, config: SectionMatchingConfig) -> tuple[tuple[floa
         kinds.append((config.share_reports, lambda chance: _report(text, text.pairs, chance, single)))
     if text.written:
         kinds.append((config.share_written, lambda chance: _report(text, text.written, chance, single)))
+    if text.cases:
+        kinds.append((config.share_cases, lambda chance: _report(text, text.cases, chance, single)))
     if text.denials:
         kinds.append((config.share_denials, lambda chance: _denial(text, chance)))
     if text.passages:

@@ -17,11 +17,13 @@ from training.finding_names import FindingNames
 from training.opposition import NORMAL
 from training.statements import Statements, all_training_texts
 from training.text_data import QUESTION_KINDS, Record, Term, TextCollection, sentences, split
+from training.written_cases import Macro, WrittenCase, read_cases
 
 if TYPE_CHECKING:
     from training.phantoms.reports import PhantomReport
 
 PHANTOM_SEED = 1_000_000  # far from the seeds of cohorts and of the evaluation
+_MOST_CENTRAL = 3000  # sentences whose mean is the centre
 _LONGEST_NAME = 7  # words; a longer impression is no name to deny
 _QUESTION = re.compile(r"^([^.?\n]{3,90})\.\s+[^?\n]*\?\s*\n(.+)", re.DOTALL)
 
@@ -69,6 +71,7 @@ class MatchingText:
 
     pairs: tuple[Sections, ...]
     written: tuple[Sections, ...]
+    cases: tuple[Sections, ...]
     denials: tuple[Denial, ...]
     passages: tuple[tuple[str, ...], ...]
     terms: tuple[Term, ...]
@@ -76,11 +79,17 @@ class MatchingText:
     statements: Statements
     names: FindingNames
 
+    @property
+    def sections(self) -> tuple[Sections, ...]:
+        """All that has findings and an impression."""
+        return (*self.pairs, *self.written, *self.cases)
+
 
 def gather(collection: TextCollection, percent: int, phantom_reports: int, statements: Statements) -> MatchingText:
     """Select what may be learned from."""
     names = FindingNames(statements)
-    records, _ = split(collection.pairs, percent)
+    cases, macros = read_cases(statements, names)
+    records, _ = split((*collection.pairs, *collection.general), percent)
     pairs = tuple(_sections(record, names) for record in records if record.findings and record.impression)
     written = tuple(
         Sections(
@@ -93,15 +102,18 @@ def gather(collection: TextCollection, percent: int, phantom_reports: int, state
         )
         for report in statements.reports
     )  # fmt: skip
+    written += tuple(Sections(m.findings, m.impression, _macro_keys(m, names), (), ()) for m in macros)
     corpus, _ = split((r for r in collection.corpus if r.kind not in QUESTION_KINDS), percent)
     captions, _ = split((r for r in collection.general if r.kind == "caption"), percent)
     passages = [parts for record in (*corpus, *captions) if len(parts := sentences(record.text)) >= 2]
     texts = [*(one.findings for one in (*pairs, *written)), *(record.text for record in corpus)]
     # Diseases and findings with a synonym or a definition; anatomy only where it is the brain's.
     terms = [t for t in collection.terms if len(t.names) > 1 or len(t.definition) > 30]
+    terms += [Term(case.names, "", True, "written") for case in cases if len(case.names) > 1]
     return MatchingText(
         pairs,
         written,
+        tuple(section for case in cases for section in _case_sections(case, names)),
         tuple(_denials(texts, names)),
         tuple(passages),
         (*terms, *_question_terms(collection, percent)),
@@ -135,7 +147,8 @@ def report_sentences(text: MatchingText) -> tuple[str, ...]:
     made = [sentence for case in text.phantoms[:300] for sentence in sentences(case.report.text)]
     made += [part for one in text.written for part in sentences(one.findings)]
     statements = [t for t in all_training_texts(text.statements) if len(t) < 200]
-    return tuple(dict.fromkeys([*real, *made, *statements]))
+    texts = tuple(dict.fromkeys([*real, *made, *statements]))
+    return texts[:: 1 + len(texts) // _MOST_CENTRAL]
 
 
 def _sections(record: Record, names: FindingNames) -> Sections:
@@ -147,6 +160,20 @@ def _sections(record: Record, names: FindingNames) -> Sections:
         (name,) if len(name.split()) <= _LONGEST_NAME else (),
         _clauses(record.findings, Assertion.PRESENT),
     )
+
+
+def _case_sections(case: WrittenCase, names: FindingNames) -> Iterable[Sections]:
+    """One for each text, with the impressions in turn; all texts of a case share a key."""
+    keys = frozenset({f"case:{case.names[0].lower()}"}).union(*(names.keys(text) for text in (*case.names, *case.says)))
+    for number, text in enumerate(case.texts):
+        says = case.says[number % len(case.says)]
+        yield Sections(text, says, keys, case.names, _clauses(text, Assertion.PRESENT))
+
+
+def _macro_keys(macro: Macro, names: FindingNames) -> frozenset[str]:
+    """A normal study's impression denies, and so is no negative of normality; two of different studies stay apart."""
+    denies = {said for _, said in judge(macro.impression)} == {Assertion.ABSENT} or "normal" in macro.impression.lower()
+    return names.keys(macro.impression, are_present=not denies)
 
 
 def _clauses(text: str, wanted: Assertion) -> tuple[str, ...]:

@@ -151,6 +151,7 @@ def _stage_ids(config: NeuroBERTConfig, collection: TextCollection, matter: Matc
     """For each stage a hash of all that its result depends on: it goes on only from a checkpoint of its own."""
     whole = dataclasses.asdict(config)
     texts = [case.report.text for case in matter.phantoms] + list(all_training_texts(matter.statements))
+    texts += [part for one in matter.cases for part in (one.findings, one.impression)]
     general = {key: whole[key] for key in ("seed", "kept_back_percent", "phantom_reports", "network")}
     digest = hashlib.sha256("\n".join([json.dumps(general, sort_keys=True), collection.digest, *texts]).encode())
     ids = {}
@@ -164,7 +165,7 @@ def _tokenizer(path: Path, config: NeuroBERTConfig, collection: TextCollection, 
     if path.is_file():
         return Tokenizer.from_file(str(path))
     texts = [*running_text(collection, config.kept_back_percent)]
-    texts += [part for one in (*matter.pairs, *matter.written) for part in (one.findings, one.impression)]
+    texts += [part for one in matter.sections for part in (one.findings, one.impression)]
     texts += [name for term in collection.terms if term.is_neuro for name in term.names]
     texts += [case.report.text for case in matter.phantoms]
     texts += all_training_texts(matter.statements)
@@ -179,7 +180,7 @@ def _tokenizer(path: Path, config: NeuroBERTConfig, collection: TextCollection, 
 def _running_text(config: NeuroBERTConfig, collection: TextCollection, matter: MatchingText) -> list[str]:
     """All running text that may be learned from without labels."""
     texts = [*running_text(collection, config.kept_back_percent)]
-    texts += [f"{one.findings} {one.impression}" for one in (*matter.pairs, *matter.written)]
+    texts += [f"{one.findings} {one.impression}" for one in matter.sections]
     return texts + [case.report.text for case in matter.phantoms[:300]]
 
 

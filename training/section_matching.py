@@ -47,6 +47,7 @@ class SectionMatchingConfig:
     push: float = 4.0
     share_reports: float = 0.2
     share_written: float = 0.14
+    share_cases: float = 0.2
     share_denials: float = 0.06
     share_sentences: float = 0.12
     share_terms: float = 0.14

@@ -52,7 +52,8 @@ VARIANTS: tuple[tuple[str, Variant], ...] = (
     ("without section matching", _matching(steps=0)),
     ("without single sentences", _matching(single_sentences=False, share_sentences=0.0)),
     ("without opposition", _matching(opposition=False, share_denials=0.0)),
-    ("without the teaching matter", _matching(share_written=0.0, share_opposition=0.0)),
+    ("without the written cases", _matching(share_cases=0.0)),
+    ("without the teaching matter", _matching(share_written=0.0, share_cases=0.0, share_opposition=0.0)),
 )  # fmt: skip
 # Column, and where its figure stands in what `measure` gives.
 _COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
