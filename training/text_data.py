@@ -16,11 +16,12 @@ from pathlib import Path
 
 FILES = ("neuro_corpus.jsonl.gz", "neuro_pairs.jsonl.gz", "terms.jsonl.gz", "general_medical.jsonl.gz")
 TRAINABLE = frozenset({"open", "NC"})
-# general_medical has no `restrict`: only licences that say plainly that they are open.
+# general_medical has no `restrict`: only licences that say plainly that they are open, or for non-commercial use.
 OPEN_LICENCES = frozenset(
     {"CC BY 4.0", "CC BY (per-figure, PMC OA subset)", "CC0 (per-figure, PMC OA subset)", "CC0 1.0", "MIT"}
 )
 TERM_LICENCES = ("CC0", "CC BY", "MIT", "RadLex licence v2")
+_NON_COMMERCIAL = re.compile(r"^(?!.*\bND\b).*(?:\[NC\]|treat as NC)|^CC BY-NC(?:-SA)? \(")
 QUESTION_KINDS = frozenset({"qa", "qa_derived_labels"})  # stilted: kept out of masked language modelling
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])|\n+")
@@ -89,7 +90,11 @@ def read_text_collection(folder: Path) -> TextCollection:
     return TextCollection(
         corpus=tuple(_record(row, families) for row in corpus),
         pairs=tuple(_record(row, families) for row in pairs),
-        general=tuple(_open(_record(row, families)) for row in general if row.get("licence") in OPEN_LICENCES),
+        general=tuple(
+            replace(_record(row, families), restrict=marked)
+            for row in general
+            if (marked := _restrict(str(row.get("licence", ""))))
+        ),
         terms=tuple(_term(row) for row in terms if str(row.get("licence", "")).startswith(TERM_LICENCES)),
         digest=digest.hexdigest()[:16],
     )
@@ -190,8 +195,15 @@ def _record(row: dict[str, object], families: dict[str, str]) -> Record:
     )
 
 
-def _open(record: Record) -> Record:
-    return replace(record, restrict="open")
+def _restrict(licence: str) -> str:
+    """What a licence of general_medical allows, in the words of `restrict`; nothing where that is not plain.
+
+    >>> _restrict("CC BY 4.0"), _restrict("CC BY-NC-SA 4.0 [NC]"), _restrict("CC BY-NC-ND 4.0 (Open-i) [NC]")
+    ('open', 'NC', '')
+    """
+    if licence in OPEN_LICENCES:
+        return "open"
+    return "NC" if _NON_COMMERCIAL.search(licence) else ""
 
 
 def _term(row: dict[str, object]) -> Term:
