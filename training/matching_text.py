@@ -32,6 +32,11 @@ PHANTOM_NAMES = {
     "infarct": "acute infarct",
     "haemorrhage": "intracranial haemorrhage",
     "atrophy": "cerebral atrophy",
+    "metastases": "brain metastases",
+    "abscess": "brain abscess",
+    "schwannoma": "vestibular schwannoma",
+    "pituitary_mass": "pituitary adenoma",
+    "cyst": "arachnoid cyst",
 }
 
 

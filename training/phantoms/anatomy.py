@@ -34,6 +34,7 @@ CENTRE_MM = (0.0, -14.0, -4.0)  # template point at the middle of a phantom's gr
 EXTENT_MM = (200.0, 240.0, 224.0)
 FOLD_WAVELENGTH_MM = 13.0
 HEAD_INSIDE = 1  # label of the head map where the brain maps apply
+SELLA_MM = ((0.0, 4.0, -27.0), (7.0, 5.0, 6.0))  # middle and radii of the pituitary fossa: no brain in the maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,8 @@ class Individual:
     scale: float  # world mm per template mm
 
 
-def draw_individual(rng: np.random.Generator, spacing_mm: float, device: str) -> Individual:
-    """Draw head size, pose and shape, and find which grid points lie in the skull."""
+def draw_individual(rng: np.random.Generator, spacing_mm: float, device: str, sella: float = 1.0) -> Individual:
+    """Draw head size, pose and shape, and find which grid points lie in the skull; `sella` widens the fossa."""
     maps = load_maps(device)
     shape = tuple(round(extent / spacing_mm) for extent in EXTENT_MM)
     scale = rng.uniform(0.84, 1.04)
@@ -107,6 +108,9 @@ def draw_individual(rng: np.random.Generator, spacing_mm: float, device: str) ->
         points += (inverse[:, axis, None] * along).reshape(spread)
     flat = points.reshape(3, -1).T
     labels = sample(maps.head, flat, maps, mode="nearest")[0].to(torch.uint8)
+    middle, radii = flat.new_tensor(SELLA_MM[0]), flat.new_tensor(SELLA_MM[1]) * sella
+    fossa = (((flat - middle) / radii) ** 2).sum(1) < 1
+    labels[fossa & (flat[:, 2] < SELLA_MM[0][2] + 8)] = HEAD_INSIDE
     inside = torch.nonzero(labels == HEAD_INSIDE).squeeze(1)
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = [-(n - 1) / 2 * spacing_mm for n in shape]

@@ -58,7 +58,33 @@ OPENING: tuple[tuple[Pathology, ...], ...] = (
     (Pathology.LACUNAR_INFARCT,),
     (Pathology.LOW_GRADE_GLIOMA,),
     (Pathology.POST_OPERATIVE,),
+    (Pathology.ABSCESS,),
+    (Pathology.VESTIBULAR_SCHWANNOMA,),
+    (Pathology.PITUITARY_ADENOMA,),
+    (Pathology.CAVERNOMA,),
+    (Pathology.ARACHNOID_CYST,),
+    (Pathology.SUBARACHNOID,),
+    (Pathology.EXTRADURAL,),
+    (Pathology.WATERSHED_INFARCT,),
+    (Pathology.NEUROGLIAL_CYST,),
 )
+_CONTRAST_GIVEN = {
+    Pathology.HIGH_GRADE_GLIOMA,
+    Pathology.LOW_GRADE_GLIOMA,
+    Pathology.METASTASES,
+    Pathology.MENINGIOMA,
+    Pathology.POST_OPERATIVE,
+    Pathology.ABSCESS,
+    Pathology.VESTIBULAR_SCHWANNOMA,
+    Pathology.PITUITARY_ADENOMA,
+}
+_BLEEDING = {
+    Pathology.HAEMORRHAGE,
+    Pathology.SUBDURAL,
+    Pathology.EXTRADURAL,
+    Pathology.SUBARACHNOID,
+    Pathology.CAVERNOMA,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -161,12 +187,11 @@ def _with_sequences(facts: Facts, seed: int) -> Facts:
     rng = np.random.default_rng((seed, 0x5E0))
     found = {item.pathology for item in facts.abnormalities}
     names = [MRSequence.T1W, MRSequence.T2W, MRSequence.FLAIR]
-    masses = {Pathology.HIGH_GRADE_GLIOMA, Pathology.LOW_GRADE_GLIOMA, Pathology.METASTASES, Pathology.MENINGIOMA}
-    if found & (masses | {Pathology.POST_OPERATIVE}):
+    if found & _CONTRAST_GIVEN:
         names = [MRSequence.T1W, MRSequence.T1W_POST, MRSequence.T2W, MRSequence.FLAIR]
-    elif found & {Pathology.INFARCT, Pathology.LACUNAR_INFARCT}:
+    elif found & {Pathology.INFARCT, Pathology.LACUNAR_INFARCT, Pathology.WATERSHED_INFARCT}:
         names = [MRSequence.T2W, MRSequence.FLAIR, MRSequence.DWI, MRSequence.ADC]
-    elif found & {Pathology.HAEMORRHAGE, Pathology.SUBDURAL}:
+    elif found & _BLEEDING:
         names = [MRSequence.T1W, MRSequence.FLAIR, MRSequence.T2STAR if rng.random() < 0.6 else MRSequence.SWI]
     elif Pathology.MULTIPLE_SCLEROSIS in found and rng.random() < 0.5:
         names = [MRSequence.T2W, MRSequence.FLAIR, MRSequence.T1W_POST]

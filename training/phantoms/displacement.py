@@ -26,6 +26,15 @@ class Mass:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """Something between brain and skull: its side, greatest depth in template mm, and whether it bulges as a lens."""
+
+    side: str
+    depth: float
+    lens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
     """All that moves in one brain, in template mm."""
 
@@ -33,7 +42,7 @@ class Movement:
     shift: float = 0.0  # of the midline, positive to the right
     swelling: tuple[float, float] = (0.0, 0.0)  # of the left and right ventricles' walls, negative when squeezed
     fourth: float = 0.0  # the same of the fourth ventricle
-    collection: tuple[str, float] | None = None  # side and depth of a subdural collection
+    collection: Collection | None = None
 
 
 def trace_back(points: Tensor, movement: Movement) -> Tensor:
@@ -45,19 +54,22 @@ def trace_back(points: Tensor, movement: Movement) -> Tensor:
         points = points.clone()
         points[:, 0] -= movement.shift * (-(distance**2).sum(1)).exp()
     if movement.collection:
-        points = _press_inwards(points, *movement.collection)
+        points = _press_inwards(points, movement.collection)
     if any(movement.swelling) or movement.fourth:
         points = _swell(points, movement)
     return points
 
 
-def collection_depth(points: Tensor, side: str, depth: float) -> Tensor:
-    """Thickness in mm of a crescent over the convexity, at each point's direction."""
-    sign = -1.0 if side == "left" else 1.0
-    centre = points.new_tensor((sign * 62.0, -12.0, 34.0))
-    away = (points - centre) / points.new_tensor((58.0, 80.0, 52.0))
+def collection_depth(points: Tensor, collection: Collection) -> Tensor:
+    """Thickness in mm of a crescent over the convexity, or of a lens below the temple, at each point's direction."""
+    sign = -1.0 if collection.side == "left" else 1.0
+    middle, radii = (62.0, -12.0, 34.0), (58.0, 80.0, 52.0)
+    if collection.lens:
+        middle, radii = (66.0, -14.0, 18.0), (34.0, 36.0, 34.0)
+    centre = points.new_tensor((sign * middle[0], *middle[1:]))
+    away = (points - centre) / points.new_tensor(radii)
     over = ((points[:, 0] * sign - 7) / 10).clamp(0, 1)
-    return depth * (1 - (away**2).sum(1)).clamp_min(0).sqrt() * over
+    return collection.depth * (1 - (away**2).sum(1)).clamp_min(0).sqrt() * over
 
 
 def _push(points: Tensor, mass: Mass) -> Tensor:
@@ -71,13 +83,13 @@ def _push(points: Tensor, mass: Mass) -> Tensor:
     return pushed
 
 
-def _press_inwards(points: Tensor, side: str, depth: float) -> Tensor:
+def _press_inwards(points: Tensor, collection: Collection) -> Tensor:
     maps = load_maps(str(points.device))
     fields = sample(maps.fields[:5], points, maps)
     below = fields[0]
-    thickness = collection_depth(points, side, depth)
+    thickness = collection_depth(points, collection)
     # The surface layer comes from outside; deep tissue stays. Slope below one keeps the map one-to-one.
-    amount = thickness * (-((below / (22 + 1.2 * depth)) ** 2)).exp()
+    amount = thickness * (-((below / (22 + 1.2 * collection.depth)) ** 2)).exp()
     return points - fields[2:5].T * amount[:, None]
 
 

@@ -23,6 +23,12 @@ FINDINGS = (
     "haemorrhage",
     "atrophy",
     "mass_effect",
+    "metastases",
+    "abscess",
+    "schwannoma",
+    "pituitary_mass",
+    "cyst",
+    "cavernoma",
 )
 
 
@@ -31,7 +37,7 @@ class FactsError(ValueError):
 
 
 class Pathology(StrEnum):
-    """A cause of abnormal appearances; the last four are incidental and leave an examination normal."""
+    """A cause of abnormal appearances; those of INCIDENTAL leave an examination normal."""
 
     HYDROCEPHALUS = "hydrocephalus"
     INFARCT = "infarct"
@@ -47,6 +53,15 @@ class Pathology(StrEnum):
     GLOBAL_ATROPHY = "global atrophy"
     HIPPOCAMPAL_ATROPHY = "hippocampal atrophy"
     POST_OPERATIVE = "post-operative cavity"
+    ABSCESS = "brain abscess"
+    CAVERNOMA = "cavernoma"
+    VESTIBULAR_SCHWANNOMA = "vestibular schwannoma"
+    PITUITARY_ADENOMA = "pituitary macroadenoma"
+    ARACHNOID_CYST = "arachnoid cyst"
+    NEUROGLIAL_CYST = "neuroglial cyst"
+    EXTRADURAL = "extradural haematoma"
+    SUBARACHNOID = "subarachnoid haemorrhage"
+    WATERSHED_INFARCT = "watershed infarct"
     NONSPECIFIC_FOCI = "non-specific white matter foci"
     SINUS_DISEASE = "sinus mucosal thickening"
     PERIVASCULAR_SPACES = "prominent perivascular spaces"
@@ -68,15 +83,24 @@ DIAGNOSES = (
     (Pathology.LOW_GRADE_GLIOMA, "glioma"),
     (Pathology.POST_OPERATIVE, "glioma"),
     (Pathology.METASTASES, "metastases"),
+    (Pathology.ABSCESS, "abscess"),
     (Pathology.MENINGIOMA, "meningioma"),
+    (Pathology.VESTIBULAR_SCHWANNOMA, "vestibular schwannoma"),
+    (Pathology.PITUITARY_ADENOMA, "pituitary adenoma"),
+    (Pathology.EXTRADURAL, "extradural haematoma"),
+    (Pathology.SUBARACHNOID, "subarachnoid haemorrhage"),
     (Pathology.HAEMORRHAGE, "haemorrhage"),
     (Pathology.SUBDURAL, "subdural haematoma"),
     (Pathology.HYDROCEPHALUS, "hydrocephalus"),
     (Pathology.INFARCT, "infarct"),
     (Pathology.LACUNAR_INFARCT, "infarct"),
+    (Pathology.WATERSHED_INFARCT, "infarct"),
     (Pathology.MULTIPLE_SCLEROSIS, "multiple sclerosis"),
     (Pathology.GLOBAL_ATROPHY, "atrophy"),
     (Pathology.HIPPOCAMPAL_ATROPHY, "atrophy"),
+    (Pathology.CAVERNOMA, "cavernoma"),
+    (Pathology.ARACHNOID_CYST, "arachnoid cyst"),
+    (Pathology.NEUROGLIAL_CYST, "cyst"),
     (Pathology.SMALL_VESSEL_DISEASE, "small vessel disease"),
 )
 
@@ -88,12 +112,21 @@ FINDING_OF = {
     Pathology.SMALL_VESSEL_DISEASE: "small_vessel_disease",
     Pathology.HIGH_GRADE_GLIOMA: "glioma",
     Pathology.LOW_GRADE_GLIOMA: "glioma",
-    Pathology.METASTASES: "glioma",
+    Pathology.METASTASES: "metastases",
     Pathology.MENINGIOMA: "meningioma",
     Pathology.HAEMORRHAGE: "haemorrhage",
     Pathology.SUBDURAL: "haemorrhage",
     Pathology.GLOBAL_ATROPHY: "atrophy",
     Pathology.HIPPOCAMPAL_ATROPHY: "atrophy",
+    Pathology.ABSCESS: "abscess",
+    Pathology.CAVERNOMA: "cavernoma",
+    Pathology.VESTIBULAR_SCHWANNOMA: "schwannoma",
+    Pathology.PITUITARY_ADENOMA: "pituitary_mass",
+    Pathology.ARACHNOID_CYST: "cyst",
+    Pathology.NEUROGLIAL_CYST: "cyst",
+    Pathology.EXTRADURAL: "haemorrhage",
+    Pathology.SUBARACHNOID: "haemorrhage",
+    Pathology.WATERSHED_INFARCT: "infarct",
 }
 
 

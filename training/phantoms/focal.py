@@ -1,6 +1,7 @@
-"""Paints focal lesions: tumours with their oedema, infarcts, blood, what surgery leaves.
+"""Paints focal lesions of the brain itself: tumours with their oedema, infarcts, blood, abscess, what surgery leaves.
 
-Each painter takes the planned abnormality and its place, and gives it back with size and volume as painted.
+Each painter takes the planned abnormality and its place, and gives it back with size and volume as painted. What lies
+between brain and skull is `extra_axial`'s.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from torch import Tensor
 
 from training.phantoms.anatomy import noise_at
 from training.phantoms.canvas import Canvas
-from training.phantoms.displacement import collection_depth
 from training.phantoms.facts import Abnormality, Pathology
 from training.phantoms.places import draw_centre, side_mask, site_mask
 
 Place = tuple[float, float, float]
 
 
-def _measured(item: Abnormality, canvas: Canvas, mask: Tensor) -> Abnormality:
+def measured(item: Abnormality, canvas: Canvas, mask: Tensor) -> Abnormality:
+    """The abnormality with size and volume as painted."""
     return replace(item, size_mm=canvas.extent_mm(mask), volume_ml=canvas.volume_ml(mask))
 
 
-def _oedema(canvas: Canvas, centre: Place, radius: float, reach: float) -> None:
+def paint_oedema(canvas: Canvas, centre: Place, radius: float, reach: float) -> None:
     """Vasogenic oedema: fingers through white matter, sparing cortex."""
     distance = canvas.blob(centre, radius + reach, 0.35)
     white = canvas.fractions["white"].clamp(0, 1)
@@ -34,7 +35,7 @@ def _oedema(canvas: Canvas, centre: Place, radius: float, reach: float) -> None:
 
 def paint_high_grade(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
     radius = (item.size_mm or 30) / 2 / canvas.scale
-    _oedema(canvas, centre, radius, float(canvas.rng.uniform(8, 22)))
+    paint_oedema(canvas, centre, radius, float(canvas.rng.uniform(8, 22)))
     distance = canvas.blob(centre, radius, 0.22, 0.18)
     whole = canvas.edge(distance, radius) * (canvas.brain() + 0.3).clamp(0, 1)
     mask = canvas.paint("enhancing_tumour", whole, "tumour")
@@ -44,14 +45,14 @@ def paint_high_grade(item: Abnormality, canvas: Canvas, centre: Place) -> Abnorm
     if "haemorrhagic" in item.traits:
         spots = (noise_at(canvas.points, 7, canvas.rng) > 1.2) & (distance < 0.95)
         canvas.paint("blood_acute", spots * 0.8 * whole)
-    return _measured(item, canvas, mask)
+    return measured(item, canvas, mask)
 
 
 def paint_low_grade(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
     radius = (item.size_mm or 40) / 2 / canvas.scale
     distance = canvas.blob(centre, radius, 0.25, 0.2)
     amount = canvas.edge(distance, radius, 3.0) * canvas.brain() * 0.92
-    return _measured(item, canvas, canvas.paint("low_grade_tumour", amount, "tumour"))
+    return measured(item, canvas, canvas.paint("low_grade_tumour", amount, "tumour"))
 
 
 def paint_metastases(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
@@ -64,29 +65,14 @@ def paint_metastases(item: Abnormality, canvas: Canvas, centre: Place) -> Abnorm
             junction = (canvas.fractions["white"] > 0.25) & (canvas.fractions["grey"] > 0.2)
             place = draw_centre(canvas.points, junction, canvas.rng, 0)
         if radius > 3:
-            _oedema(canvas, place, radius, float(canvas.rng.uniform(4, 14)))
+            paint_oedema(canvas, place, radius, float(canvas.rng.uniform(4, 14)))
         distance = canvas.blob(place, radius, 0.08, 0.08)
         whole = canvas.edge(distance, radius, 0.9) * (canvas.brain() + 0.3).clamp(0, 1)
         mask = canvas.paint("enhancing_tumour", whole, "tumour")
         first = mask if first is None else first
         if radius > 6:
             canvas.paint("necrosis", canvas.edge(distance / 0.65, radius * 0.65, 1.2) * whole)
-    return _measured(item, canvas, first) if first is not None else item
-
-
-def paint_meningioma(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
-    radius = (item.size_mm or 25) / 2 / canvas.scale
-    if "oedema" in item.traits:
-        _oedema(canvas, centre, radius, float(canvas.rng.uniform(6, 16)))
-    distance = canvas.blob(centre, radius, 0.06, 0.08)
-    canvas.paint("csf", canvas.edge(distance / 1.1, radius * 1.1, 0.8) * 0.7)
-    # The falx keeps it on its side.
-    own = torch.sigmoid(canvas.points[:, 0] * (-1.5 if item.side == "left" else 1.5))
-    mask = canvas.paint("meningioma", canvas.edge(distance, radius, 0.7) * own, "tumour")
-    if "dural tail" in item.traits:
-        tail = (canvas.regions["depth"] < 2.6) & (distance < 1.9)
-        canvas.paint("meningioma", tail * 0.75)
-    return _measured(item, canvas, mask)
+    return measured(item, canvas, first) if first is not None else item
 
 
 def paint_infarct(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
@@ -101,8 +87,8 @@ def paint_infarct(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormali
     amount = canvas.edge(distance, radius, 1.6) * territory
     if item.stage == "acute":
         affected = amount * canvas.brain() * (0.8 + 0.2 * canvas.fractions["grey"])
-        return _measured(item, canvas, canvas.paint("acute_infarct", affected, "infarct"))
-    return _measured(item, canvas, _cavity(canvas, distance, radius, amount))
+        return measured(item, canvas, canvas.paint("acute_infarct", affected, "infarct"))
+    return measured(item, canvas, _cavity(canvas, distance, radius, amount))
 
 
 def _cavity(canvas: Canvas, distance: Tensor, radius: float, amount: Tensor) -> Tensor:
@@ -119,16 +105,16 @@ def paint_lacune(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormalit
     distance = canvas.blob(centre, radius, 0.1, 0.15)
     amount = canvas.edge(distance, radius, 0.9) * canvas.brain()
     if item.stage == "acute":
-        return _measured(item, canvas, canvas.paint("acute_infarct", amount, "infarct"))
+        return measured(item, canvas, canvas.paint("acute_infarct", amount, "infarct"))
     mask = canvas.paint("gliosis", amount * 0.9, "infarct")
     canvas.paint("cavity", canvas.edge(distance / 0.7, radius * 0.7, 0.8))
-    return _measured(item, canvas, mask)
+    return measured(item, canvas, mask)
 
 
 def paint_haemorrhage(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
     radius = (item.size_mm or 30) / 2 / canvas.scale
     if "oedema" in item.traits:
-        _oedema(canvas, centre, radius, float(canvas.rng.uniform(3, 8)))
+        paint_oedema(canvas, centre, radius, float(canvas.rng.uniform(3, 8)))
     distance = canvas.blob(centre, radius, 0.14, 0.2)
     whole = canvas.edge(distance, radius, 0.9) * (canvas.brain() + 0.4).clamp(0, 1)
     rim = 1 - 2.4 / max(radius, 4)
@@ -138,26 +124,61 @@ def paint_haemorrhage(item: Abnormality, canvas: Canvas, centre: Place) -> Abnor
         mask = canvas.paint("haemosiderin", whole, "blood")
         inner = "blood_subacute" if item.stage == "subacute" else "cavity"
         canvas.paint(inner, canvas.edge(distance / rim, radius * rim, 0.9) * whole)
-    return _measured(item, canvas, mask)
+    return measured(item, canvas, mask)
 
 
-def paint_subdural(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
-    del centre  # the crescent's place follows from its side
-    depth = (item.size_mm or 10) / canvas.scale
-    thickness = collection_depth(canvas.points, item.side, depth)
-    amount = torch.sigmoid((thickness - canvas.regions["skull_depth"]) * 1.6) * (thickness > 0.8)
-    tissue = {"acute": "blood_acute", "subacute": "blood_subacute", "chronic": "chronic_subdural"}[
-        item.stage or "acute"
-    ]
-    mask = canvas.paint(tissue, amount, "blood")
-    return replace(item, volume_ml=canvas.volume_ml(mask))
+def paint_abscess(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    """Pus, whose diffusion is restricted, in a smooth thin capsule, and much oedema."""
+    radius = (item.size_mm or 25) / 2 / canvas.scale
+    paint_oedema(canvas, centre, radius, float(canvas.rng.uniform(10, 22)))
+    distance = canvas.blob(centre, radius, 0.07, 0.1)
+    whole = canvas.edge(distance, radius, 0.8) * (canvas.brain() + 0.3).clamp(0, 1)
+    mask = canvas.paint("capsule", whole, "other")
+    core = 1 - float(canvas.rng.uniform(2.0, 3.2)) / radius
+    canvas.paint("pus", canvas.edge(distance / core, radius * core, 0.8) * whole)
+    return measured(item, canvas, mask)
+
+
+def paint_cavernoma(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    """Lobules of old and recent blood in a complete rim of haemosiderin, without oedema."""
+    radius = (item.size_mm or 14) / 2 / canvas.scale
+    distance = canvas.blob(centre, radius, 0.12, 0.1)
+    whole = canvas.edge(distance, radius, 0.7) * canvas.brain()
+    mask = canvas.paint("haemosiderin", whole, "blood")
+    core = max(1 - 1.8 / radius, 0.35)
+    lobules = noise_at(canvas.points, max(radius * 0.7, 3.0), canvas.rng)
+    inner = canvas.edge(distance / core, radius * core, 0.6) * whole
+    canvas.paint("blood_subacute", inner * (lobules > -0.2))
+    canvas.paint("blood_acute", inner * (lobules <= -0.8))
+    return measured(item, canvas, mask)
+
+
+def paint_neuroglial_cyst(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    """Fluid with a smooth border, and nothing around it."""
+    radius = (item.size_mm or 20) / 2 / canvas.scale
+    distance = canvas.blob(centre, radius, 0.04, 0.08)
+    return measured(item, canvas, canvas.paint("cyst_fluid", canvas.edge(distance, radius, 0.8), "other"))
+
+
+def paint_watershed(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
+    """A string or wedge of small infarcts along the border of two territories."""
+    radius = (item.size_mm or 40) / 2 / canvas.scale
+    zone = site_mask(canvas.origin, item.site, canvas.regions) & side_mask(canvas.points, item.side)
+    near = canvas.edge(canvas.blob(centre, radius * 1.15, 0.15, 0.3), radius, 2.5) * zone
+    spots = torch.sigmoid((noise_at(canvas.points, 10, canvas.rng) + 0.35) * 4)
+    amount = near * spots * canvas.brain()
+    if item.stage == "acute":
+        return measured(item, canvas, canvas.paint("acute_infarct", amount, "infarct"))
+    mask = canvas.paint("gliosis", amount * 0.9, "infarct")
+    canvas.paint("cavity", amount * (spots > 0.85) * 0.8)
+    return measured(item, canvas, mask)
 
 
 def paint_post_operative(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
     radius = (item.size_mm or 30) / 2 / canvas.scale
     distance = canvas.blob(centre, radius, 0.12, 0.15)
     if "oedema" in item.traits:
-        _oedema(canvas, centre, radius, float(canvas.rng.uniform(6, 14)))
+        paint_oedema(canvas, centre, radius, float(canvas.rng.uniform(6, 14)))
     canvas.paint("gliosis", canvas.edge(distance / 1.15, radius * 1.15, 1.8) * canvas.brain() * 0.9, "other")
     mask = canvas.paint("cavity", canvas.edge(distance, radius, 1.0), "other")
     if "residual" in item.traits:
@@ -167,17 +188,19 @@ def paint_post_operative(item: Abnormality, canvas: Canvas, centre: Place) -> Ab
         size = max(radius * float(canvas.rng.uniform(0.35, 0.6)), 4.5)
         nodule = canvas.edge(canvas.blob((x, y, z), size, 0.2, 0.2), size, 1.0)
         canvas.paint("enhancing_tumour", nodule * (distance > 0.85) * canvas.brain().clamp_min(0.4), "tumour")
-    return _measured(item, canvas, mask)
+    return measured(item, canvas, mask)
 
 
 FOCAL: dict[Pathology, Callable[[Abnormality, Canvas, Place], Abnormality]] = {
     Pathology.HIGH_GRADE_GLIOMA: paint_high_grade,
     Pathology.LOW_GRADE_GLIOMA: paint_low_grade,
     Pathology.METASTASES: paint_metastases,
-    Pathology.MENINGIOMA: paint_meningioma,
     Pathology.INFARCT: paint_infarct,
     Pathology.LACUNAR_INFARCT: paint_lacune,
+    Pathology.WATERSHED_INFARCT: paint_watershed,
     Pathology.HAEMORRHAGE: paint_haemorrhage,
-    Pathology.SUBDURAL: paint_subdural,
+    Pathology.ABSCESS: paint_abscess,
+    Pathology.CAVERNOMA: paint_cavernoma,
+    Pathology.NEUROGLIAL_CYST: paint_neuroglial_cyst,
     Pathology.POST_OPERATIVE: paint_post_operative,
 }

@@ -11,7 +11,13 @@ import numpy as np
 
 from training.phantoms.facts import Abnormality, Facts, Pathology
 
-_GROWING = (Pathology.MENINGIOMA, Pathology.LOW_GRADE_GLIOMA, Pathology.METASTASES)
+_GROWING = (
+    Pathology.MENINGIOMA,
+    Pathology.LOW_GRADE_GLIOMA,
+    Pathology.METASTASES,
+    Pathology.VESTIBULAR_SCHWANNOMA,
+    Pathology.PITUITARY_ADENOMA,
+)
 
 
 def later_facts(facts: Facts, seed: int) -> Facts:
@@ -22,7 +28,7 @@ def later_facts(facts: Facts, seed: int) -> Facts:
 
 
 def _later(item: Abnormality, rng: np.random.Generator) -> Abnormality:
-    if item.pathology in (Pathology.INFARCT, Pathology.LACUNAR_INFARCT):
+    if item.pathology in (Pathology.INFARCT, Pathology.LACUNAR_INFARCT, Pathology.WATERSHED_INFARCT):
         return replace(item, stage="chronic", effects=(), shift_mm=0.0)
     if item.pathology is Pathology.HAEMORRHAGE:
         size = round((item.size_mm or 20) * 0.7, 1)
@@ -30,6 +36,13 @@ def _later(item: Abnormality, rng: np.random.Generator) -> Abnormality:
     if item.pathology is Pathology.SUBDURAL:
         size = round(max((item.size_mm or 10) * 0.6, 5), 1)
         return replace(item, stage="chronic", size_mm=size, effects=(), shift_mm=0.0)
+    if item.pathology is Pathology.EXTRADURAL:
+        size = round(max((item.size_mm or 10) * 0.5, 5), 1)
+        return replace(item, stage="subacute", size_mm=size, effects=(), shift_mm=0.0)
+    if item.pathology is Pathology.ABSCESS:
+        return replace(item, size_mm=round((item.size_mm or 20) * 0.6, 1), effects=(), shift_mm=0.0)
+    if item.pathology is Pathology.SUBARACHNOID:
+        return replace(item, severity="mild")
     if item.pathology is Pathology.HIGH_GRADE_GLIOMA:
         traits: tuple[str, ...] = ("gliotic rim",)
         traits += ("residual", "enhancing", "oedema") if rng.random() < 0.7 else ()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from training.phantoms.facts import Facts, Pathology
 
+_INTRA_AXIAL = ("glioma", "metastases", "abscess", "cavernoma")
+_EXTRA_AXIAL = ("meningioma", "schwannoma", "pituitary_mass", "cyst")
 # finding -> (sentence, further findings that must be absent, traits or stages that must be absent)
 _DENIALS: dict[str, tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = {
     "abnormal": (
@@ -24,39 +26,48 @@ _DENIALS: dict[str, tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = 
         ("No infarct.", (), ()),
         ("No acute infarct.", (), ()),
         ("No evidence of acute or chronic infarction.", (), ()),
-        ("No restricted diffusion.", ("haemorrhage", "glioma", "meningioma"), ()),
-        ("No restricted diffusion to suggest acute ischaemia.", ("haemorrhage", "glioma"), ()),
+        ("No restricted diffusion.", ("haemorrhage", "glioma", "meningioma", "metastases", "abscess"), ()),
+        ("No restricted diffusion to suggest acute ischaemia.", ("haemorrhage", "glioma", "metastases", "abscess"), ()),
     ),
     "white_matter_lesions": (
         ("No demyelinating lesion.", (), ()),
-        ("No lesion of the corpus callosum or infratentorial white matter to suggest demyelination.", ("glioma",), ()),
-        ("No white matter lesion.", ("small_vessel_disease", "infarct", "glioma"), ("foci", "oedema")),
+        (
+            "No lesion of the corpus callosum or infratentorial white matter to suggest demyelination.",
+            _INTRA_AXIAL,
+            (),
+        ),
+        (
+            "No white matter lesion.",
+            ("small_vessel_disease", "infarct", "cyst", *_INTRA_AXIAL),
+            ("foci", "oedema"),
+        ),
     ),
     "small_vessel_disease": (
         ("No small vessel disease.", (), ()),
         ("No evidence of small vessel ischaemic change.", ("infarct",), ()),
         (
             "Normal signal of the white matter.",
-            ("white_matter_lesions", "infarct", "glioma", "hydrocephalus"),
+            ("white_matter_lesions", "infarct", "hydrocephalus", "cyst", *_INTRA_AXIAL),
             ("foci", "oedema", "gliotic rim"),
         ),
     ),
     "glioma": (
-        ("No intra-axial tumour.", (), ()),
-        ("No intra-axial mass.", ("haemorrhage",), ()),
-        ("No mass lesion.", ("meningioma", "haemorrhage"), ()),
-        ("No space occupying lesion.", ("meningioma", "haemorrhage", "mass_effect"), ()),
+        ("No intra-axial tumour.", ("metastases",), ()),
+        ("No glioma.", (), ()),
+        ("No intra-axial mass.", ("haemorrhage", *_INTRA_AXIAL), ()),
+        ("No mass lesion.", ("haemorrhage", *_INTRA_AXIAL, *_EXTRA_AXIAL), ()),
+        ("No space occupying lesion.", ("haemorrhage", "mass_effect", *_INTRA_AXIAL, *_EXTRA_AXIAL), ()),
     ),
     "meningioma": (
-        ("No extra-axial mass.", ("haemorrhage",), ()),
+        ("No extra-axial mass.", ("haemorrhage", *_EXTRA_AXIAL), ()),
         ("No meningioma.", (), ()),
-        ("No dural-based lesion.", ("haemorrhage",), ()),
+        ("No dural-based lesion.", ("haemorrhage", "schwannoma"), ()),
     ),
     "haemorrhage": (
-        ("No haemorrhage.", (), ("haemorrhagic", "microbleeds")),
-        ("No intracranial haemorrhage.", (), ("haemorrhagic", "microbleeds")),
-        ("No extra-axial collection.", ("meningioma",), ()),
-        ("No blood products.", (), ("haemorrhagic", "microbleeds")),
+        ("No haemorrhage.", ("cavernoma",), ("haemorrhagic", "microbleeds")),
+        ("No intracranial haemorrhage.", ("cavernoma",), ("haemorrhagic", "microbleeds")),
+        ("No extra-axial collection.", ("meningioma", "cyst"), ()),
+        ("No blood products.", ("cavernoma",), ("haemorrhagic", "microbleeds")),
     ),
     "atrophy": (
         ("No atrophy.", (), ()),
@@ -70,15 +81,40 @@ _DENIALS: dict[str, tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = 
         ("No mass effect or midline shift.", (), ()),
         ("Midline structures are not displaced.", (), ()),
     ),
+    "metastases": (
+        ("No metastases.", (), ()),
+        ("No evidence of metastatic disease.", (), ()),
+    ),
+    "abscess": (
+        ("No abscess.", (), ()),
+        ("No abscess or empyema.", (), ()),
+    ),
+    "schwannoma": (
+        ("No vestibular schwannoma.", (), ()),
+        ("No mass of the cerebellopontine angles.", _EXTRA_AXIAL, ("middle",)),
+        ("The internal auditory canals are normal.", (), ()),
+    ),
+    "pituitary_mass": (
+        ("No pituitary mass.", (), ()),
+        ("The pituitary gland is normal in size.", (), ()),
+        ("The sella and suprasellar cistern are normal.", ("haemorrhage",), ()),
+    ),
+    "cyst": (
+        ("No arachnoid cyst.", (), ()),
+        ("No intracranial cyst.", ("infarct",), ("cystic", "gliotic rim")),
+    ),
+    "cavernoma": (
+        ("No cavernoma.", (), ()),
+        ("No cavernous malformation.", (), ()),
+    ),
 }
 
 NORMAL_REGIONS = (
     "The major intracranial flow voids are preserved.",
     "The craniocervical junction is normal.",
     "The orbits are unremarkable.",
-    "The pituitary fossa is unremarkable.",
     "The mastoid air cells are clear.",
-    "The internal auditory canals are normal.",
+    "The craniocervical alignment is maintained.",
 )
 
 NORMAL_IMPRESSIONS = (
@@ -119,6 +155,15 @@ INDICATIONS: dict[Pathology | None, tuple[str, ...]] = {
     Pathology.GLOBAL_ATROPHY: ("Memory loss.", "Cognitive decline, ?cause."),
     Pathology.HIPPOCAMPAL_ATROPHY: ("Memory loss.", "Suspected Alzheimer's disease."),
     Pathology.POST_OPERATIVE: ("Post-operative follow-up.", "Follow-up after resection and radiotherapy."),
+    Pathology.WATERSHED_INFARCT: ("Fluctuating weakness, carotid stenosis.", "Collapse with hypotension, weakness."),
+    Pathology.ABSCESS: ("Fever and headache.", "New seizure, raised inflammatory markers.", "Sinusitis, drowsiness."),
+    Pathology.CAVERNOMA: ("First seizure.", "Headache.", "Family history of cavernomas."),
+    Pathology.VESTIBULAR_SCHWANNOMA: ("Unilateral hearing loss.", "Tinnitus and imbalance."),
+    Pathology.PITUITARY_ADENOMA: ("Bitemporal hemianopia.", "Raised prolactin.", "Hypopituitarism."),
+    Pathology.ARACHNOID_CYST: ("Headache.", "Incidental lesion on CT."),
+    Pathology.NEUROGLIAL_CYST: ("Headache.", "Seizure."),
+    Pathology.EXTRADURAL: ("Head injury.", "Fall, skull fracture on CT."),
+    Pathology.SUBARACHNOID: ("Thunderclap headache.", "Sudden severe headache, neck stiffness."),
 }
 
 

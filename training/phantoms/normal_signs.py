@@ -1,4 +1,4 @@
-"""What every brain shows and no report calls abnormal: vessels, choroid plexus, faint caps at the horns.
+"""What every brain shows and no report calls abnormal: vessels, choroid plexus, the pituitary gland, faint caps.
 
 These are the hard normals: what enhances, voids or shines in health must not be learned as a lesion.
 """
@@ -12,8 +12,9 @@ from training.phantoms.canvas import Canvas
 
 
 def paint_normal_signs(canvas: Canvas, age: int) -> None:
-    """Paint vessels, choroid plexus and periventricular caps."""
+    """Paint vessels, choroid plexus, pituitary gland and periventricular caps."""
     _paint_vessels(canvas)
+    _paint_gland(canvas)
     _paint_choroid(canvas)
     _paint_caps(canvas, age)
 
@@ -36,6 +37,14 @@ def _paint_vessels(canvas: Canvas) -> None:
         veins[here] = (torch.hypot(noise_at(found, 16, canvas.rng), noise_at(found, 16, canvas.rng)) < 0.26) * 1.0
     canvas.paint("vein", torch.maximum((sagittal | transverse) * 0.85, veins * 0.85))
     canvas.paint("artery", (basilar | carotid | middle) * 0.7)
+
+
+def _paint_gland(canvas: Canvas) -> None:
+    """A flat body in the fossa and its stalk, which enhance; nothing where a mass has taken their place."""
+    x, y, z = canvas.points.unbind(1)
+    body = ((x / 6.5) ** 2 + ((y - 4) / 4.5) ** 2 + ((z + 29) / 3.2) ** 2) < 1
+    stalk = (torch.hypot(x, y - 3) < 1.3) & (z > -27) & (z < -18)
+    canvas.paint("gland", (body | stalk) * canvas.fractions["csf"] * 0.9)
 
 
 def _paint_choroid(canvas: Canvas) -> None:

@@ -27,11 +27,12 @@ from training.phantoms.anatomy import (
 from training.phantoms.canvas import MASK_CLASSES, Canvas
 from training.phantoms.diffuse import DIFFUSE
 from training.phantoms.displacement import Mass, Movement, draw_push, trace_back
+from training.phantoms.extra_axial import EXTRA_AXIAL, collection_of
 from training.phantoms.facts import Abnormality, Facts, Pathology
 from training.phantoms.focal import FOCAL, Place
 from training.phantoms.head_shells import HEAD_LABELS
 from training.phantoms.normal_signs import paint_normal_signs
-from training.phantoms.places import DURAL_CENTRES, draw_centre, side_mask, site_mask
+from training.phantoms.places import DURAL_CENTRES, FIXED_CENTRES, draw_centre, side_mask, site_mask
 from training.phantoms.scenario import draw_facts
 
 SHARE_STRIPPED = 0.4
@@ -42,7 +43,14 @@ _PUSHING = {
     Pathology.METASTASES: (0.3, 0.6),
     Pathology.MENINGIOMA: (0.75, 0.95),
     Pathology.HAEMORRHAGE: (0.4, 0.7),
+    Pathology.ABSCESS: (0.4, 0.65),
+    Pathology.NEUROGLIAL_CYST: (0.5, 0.8),
+    Pathology.VESTIBULAR_SCHWANNOMA: (0.75, 0.95),
+    Pathology.PITUITARY_ADENOMA: (0.6, 0.9),
+    Pathology.ARACHNOID_CYST: (0.75, 0.95),
 }
+_LOCAL = {**FOCAL, **EXTRA_AXIAL}
+_PLACELESS = (Pathology.SUBDURAL, Pathology.EXTRADURAL, Pathology.SUBARACHNOID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +108,14 @@ def make_phantom(
     """
     facts = facts or draw_facts(seed, pathologies=pathologies)
     rng = np.random.default_rng((seed, 0xA7A))
-    individual = draw_individual(rng, spacing_mm, device)
+    individual = draw_individual(rng, spacing_mm, device, _fossa(facts))
     cut = rng.random() < SHARE_STRIPPED if stripped is None else stripped
     canvas, centres = _lay_canvas(facts, individual, spacing_mm, rng)
     measured = [
         DIFFUSE[item.pathology](item, canvas) if item.pathology in DIFFUSE else None for item in facts.abnormalities
     ]
     painted = tuple(
-        done or FOCAL[item.pathology](item, canvas, centre)
+        done or _LOCAL[item.pathology](item, canvas, centre)
         for item, done, centre in zip(facts.abnormalities, measured, centres, strict=True)
     )
     paint_normal_signs(canvas, facts.age)
@@ -136,7 +144,7 @@ def _lay_canvas(
     maps = load_maps(str(points.device))
     depth = sample(maps.fields[:1], points, maps)[0]
     regions = {"depth": depth}
-    if any(item.pathology in FOCAL for item in facts.abnormalities):
+    if any(item.pathology in _LOCAL for item in facts.abnormalities):
         regions |= dict(zip(TISSUE_MAPS, sample(maps.tissue, points, maps), strict=True))
     centres = [_centre(item, points, regions, scale, rng) for item in facts.abnormalities]
     movement = _movement(facts, centres, scale, rng)
@@ -149,10 +157,16 @@ def _lay_canvas(
 def _centre(
     item: Abnormality, points: Tensor, regions: dict[str, Tensor], scale: float, rng: np.random.Generator
 ) -> Place:
-    if item.pathology not in FOCAL or item.pathology is Pathology.SUBDURAL:
+    if item.pathology not in _LOCAL or item.pathology in _PLACELESS:
         return (0.0, 0.0, 0.0)
     radius = (item.size_mm or 10) / 2 / scale
     sign = -1.0 if item.side == "left" else 1.0
+    if item.site in FIXED_CENTRES and item.pathology is not Pathology.MENINGIOMA:
+        (x, y, z), wander = FIXED_CENTRES[item.site]
+        dx, dy, dz = rng.normal(0, wander, 3)
+        # Out of its fossa the larger mass reaches further up.
+        up = 0.55 * max(radius - 6, 0) if item.pathology is Pathology.PITUITARY_ADENOMA else 0.0
+        return sign * x + dx * 0.3, y + dy, z + dz * 0.5 + up
     if item.pathology is Pathology.MENINGIOMA:
         (x, y, z), spread = DURAL_CENTRES[item.site]
         target = np.array((sign * x, y, z)) + rng.normal(0, spread / 2, 3) * (0.3, 1.0, 1.0)
@@ -165,7 +179,7 @@ def _centre(
     where = site_mask(points, item.site, regions) & side_mask(points, item.side)
     if item.pathology is Pathology.INFARCT:
         where &= (regions["depth"] > 4) & (regions["depth"] < 26)
-    elif item.pathology is Pathology.METASTASES or item.pathology is Pathology.POST_OPERATIVE:
+    elif item.pathology in (Pathology.METASTASES, Pathology.POST_OPERATIVE, Pathology.ABSCESS):
         where &= (regions["depth"] > 6) & (regions["depth"] < 20)
     elif item.site.endswith("lobe"):
         where &= (regions["white"] > 0.4) & (regions["depth"] > min(0.6 * radius, 14))
@@ -187,8 +201,8 @@ def _movement(facts: Facts, centres: list[Place], scale: float, rng: np.random.G
             swelling[own] -= 3.5
         if "midline shift" in item.effects:
             swelling[own] -= 1.2
-        if item.pathology is Pathology.SUBDURAL:
-            collection = (item.side, (item.size_mm or 10) / scale)
+        if item.pathology in (Pathology.SUBDURAL, Pathology.EXTRADURAL):
+            collection = collection_of(item, scale)
         if item.stage == "chronic" and item.pathology is Pathology.INFARCT and "cerebral" in item.site:
             swelling[own] += 2.0
         if item.pathology is Pathology.VENTRICULAR_ASYMMETRY:
@@ -202,6 +216,12 @@ def _movement(facts: Facts, centres: list[Place], scale: float, rng: np.random.G
         if item.pathology is Pathology.GLOBAL_ATROPHY:
             swelling += {"moderate": 3.0, "severe": 5.0}[item.severity or "moderate"]
     return Movement(tuple(masses), shift, (float(swelling[0]), float(swelling[1])), fourth, collection)
+
+
+def _fossa(facts: Facts) -> float:
+    """How much wider than normal the pituitary fossa is."""
+    masses = (item for item in facts.abnormalities if item.pathology is Pathology.PITUITARY_ADENOMA)
+    return next((1.2 + (item.size_mm or 15) / 60 for item in masses), 1.0)
 
 
 def _shape(facts: Facts, rng: np.random.Generator) -> Shape:

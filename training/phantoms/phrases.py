@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import training.phantoms.wording_diffuse as wording_diffuse
+import training.phantoms.wording_extra_axial as wording_extra_axial
 import training.phantoms.wording_focal as wording_focal
 from training.phantoms.facts import Abnormality, Facts, Pathology
 
@@ -49,6 +50,8 @@ def _slots(item: Abnormality, rng: np.random.Generator) -> dict[str, str]:
         where = f"{item.side} {item.site}"
     elif item.side == "both":
         where = f"both {item.site}" if item.site.endswith("s") else item.site
+    if item.pathology is Pathology.SUBARACHNOID:
+        where = "the basal cisterns" if item.side == "both" else f"the sulci of the {item.side} {item.site}"
     severity = item.severity or "moderate"
     return {
         "side": item.side,
@@ -107,12 +110,21 @@ _CHOICES = {
     Pathology.HIGH_GRADE_GLIOMA: wording_focal.high_grade,
     Pathology.LOW_GRADE_GLIOMA: wording_focal.low_grade,
     Pathology.METASTASES: wording_focal.metastases,
-    Pathology.MENINGIOMA: wording_focal.meningioma,
+    Pathology.MENINGIOMA: wording_extra_axial.meningioma,
     Pathology.HAEMORRHAGE: wording_focal.haemorrhage,
-    Pathology.SUBDURAL: wording_focal.subdural,
+    Pathology.SUBDURAL: wording_extra_axial.subdural,
     Pathology.GLOBAL_ATROPHY: wording_diffuse.global_atrophy,
     Pathology.HIPPOCAMPAL_ATROPHY: wording_diffuse.hippocampal,
     Pathology.POST_OPERATIVE: wording_focal.post_operative,
+    Pathology.WATERSHED_INFARCT: wording_diffuse.watershed,
+    Pathology.ABSCESS: wording_focal.abscess,
+    Pathology.CAVERNOMA: wording_focal.cavernoma,
+    Pathology.NEUROGLIAL_CYST: wording_focal.neuroglial_cyst,
+    Pathology.VESTIBULAR_SCHWANNOMA: wording_extra_axial.schwannoma,
+    Pathology.PITUITARY_ADENOMA: wording_extra_axial.adenoma,
+    Pathology.ARACHNOID_CYST: wording_extra_axial.arachnoid_cyst,
+    Pathology.EXTRADURAL: wording_extra_axial.extradural,
+    Pathology.SUBARACHNOID: wording_extra_axial.subarachnoid,
     Pathology.NONSPECIFIC_FOCI: wording_diffuse.foci,
     Pathology.SINUS_DISEASE: wording_diffuse.sinus,
     Pathology.PERIVASCULAR_SPACES: wording_diffuse.perivascular,

@@ -16,6 +16,14 @@ DURAL_CENTRES = {
     "sphenoid wing": ((36.0, 22.0, -20.0), 7.0),
     "posterior fossa": ((36.0, -48.0, -42.0), 12.0),
 }
+# Where something lies whose place hardly varies: centre on the right, and how far it wanders (mm).
+FIXED_CENTRES = {
+    "cerebellopontine angle": ((22.0, -33.0, -38.0), 1.5),
+    "sellar region": ((0.0, 5.0, -23.0), 1.0),
+    "middle cranial fossa": ((40.0, 14.0, -30.0), 4.0),
+    "frontal convexity": ((40.0, 40.0, 30.0), 9.0),
+    "posterior fossa": ((14.0, -84.0, -42.0), 6.0),
+}
 
 
 def side_mask(points: Tensor, side: str) -> Tensor:
@@ -44,6 +52,9 @@ def site_mask(points: Tensor, site: str, regions: dict[str, Tensor]) -> Tensor:
         "middle cerebral artery territory": above & (side > 22) & ~posterior & (z > -14) & (y < 50),
         "anterior cerebral artery territory": anterior | (above & (side < 18) & (y > 20)),
         "posterior cerebral artery territory": posterior & (side > 4),
+        # Between the territories: a wedge before and behind over the convexity, and a string beside the ventricles.
+        "superficial border zone": above & (side > 18) & (side < 42) & (z > 18) & ((y > 22) | (y < -44)),
+        "internal border zone": above & (side > 20) & (side < 32) & (z > 14) & (z < 40) & (y > -45) & (y < 25),
         "thalamus": regions["thalamus"] > 0.6,
         "basal ganglia": regions["striatum"] + regions["pallidum"] > 0.6,
         "internal capsule": above & (side > 15) & (side < 24) & (y > -22) & (y < 12) & (z > 0) & (z < 16),

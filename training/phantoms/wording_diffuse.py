@@ -73,6 +73,31 @@ def infarct(item: Abnormality, _facts: Facts) -> Choice:
     )
 
 
+def watershed(item: Abnormality, _facts: Facts) -> Choice:
+    if item.stage == "acute":
+        return (
+            (
+                "There is a string of foci of restricted diffusion in the {where}: a watershed infarct.",
+                "Multiple small acute infarcts are lined up along the {where}.",
+                "Restricted diffusion between the vascular territories, in the {where}.",
+            ),
+            ("The affected zone measures {size}.", "There is corresponding high FLAIR signal."),
+            (
+                "Acute {side} watershed infarct.",
+                "Acute border zone infarction in the {where}; vessel imaging is advised.",
+                "Acute watershed infarction, {where}.",
+            ),
+        )
+    return (
+        (
+            "There are old infarcts along the {where}.",
+            "Chronic gliosis with small cavities between the vascular territories, in the {where}.",
+        ),
+        ("The affected zone measures {size}.",),
+        ("Old {side} watershed infarct.", "Chronic border zone infarction in the {where}."),
+    )
+
+
 def lacune(item: Abnormality, _facts: Facts) -> Choice:
     if item.stage == "acute":
         return (

@@ -1,4 +1,4 @@
-"""Words for masses, blood and what surgery leaves: gliomas, metastases, meningioma, haematomas, resection cavities.
+"""Words for focal lesions of the brain itself: gliomas, metastases, abscess, haematomas, cavernoma, cavities.
 
 Each function gives the choices for one pathology: sentences that say it is there, optional details, impressions.
 """
@@ -72,27 +72,6 @@ def metastases(_item: Abnormality, facts: Facts) -> Choice:
     )
 
 
-def meningioma(item: Abnormality, facts: Facts) -> Choice:
-    details = ["It measures {size}."]
-    if facts.acquired("T1w post contrast"):
-        details.append("It enhances homogeneously.")
-        details += ["There is a dural tail."] * ("dural tail" in item.traits)
-    details += ["There is oedema of the adjacent white matter."] * ("oedema" in item.traits)
-    return (
-        (
-            "There is an extra-axial dural-based mass at the {where}.",
-            "A well-defined extra-axial mass of {size} arises from the dura of the {where}.",
-            "{where} extra-axial lesion with a broad dural base, near isointense to grey matter.",
-        ),
-        tuple(details),
-        (
-            "Meningioma of the {where}.",
-            "{side} {site} meningioma.",
-            "Dural-based extra-axial mass in keeping with a meningioma of the {where}.",
-        ),
-    )
-
-
 def haemorrhage(item: Abnormality, facts: Facts) -> Choice:
     details = ["It measures {size}."]
     if facts.acquired("T2*", "SWI"):
@@ -124,23 +103,6 @@ def haemorrhage(item: Abnormality, facts: Facts) -> Choice:
     )
 
 
-def subdural(_item: Abnormality, _facts: Facts) -> Choice:
-    return (
-        (
-            "There is a {stage} {side} subdural haematoma over the {site}, up to {size} in depth.",
-            "A crescentic extra-axial collection of blood overlies the {side} {site}, in keeping with a {stage} "
-            "subdural haematoma.",
-            "{side} convexity subdural collection of blood products, {size} deep.",
-        ),
-        ("Its maximum depth is {size}.",),
-        (
-            "{stage} {side} subdural haematoma.",
-            "{side} subdural haematoma, {stage}.",
-            "{side} {stage} subdural haemorrhage.",
-        ),
-    )
-
-
 def post_operative(item: Abnormality, facts: Facts) -> Choice:
     cavity = (
         "There is a resection cavity in the {where} of CSF signal with a gliotic rim.",
@@ -162,4 +124,60 @@ def post_operative(item: Abnormality, facts: Facts) -> Choice:
         cavity,
         ("The margins of the cavity are smooth.",),
         ("Post-operative appearances of the {where}.", "Stable {side} {lobe} resection cavity."),
+    )
+
+
+def abscess(_item: Abnormality, facts: Facts) -> Choice:
+    details = ["It measures {size}.", "There is extensive surrounding vasogenic oedema."]
+    if facts.acquired("T1w post contrast"):
+        details.append("There is a thin, smooth rim of enhancement.")
+    if facts.acquired("DWI", "ADC"):
+        details.append("Its centre shows markedly restricted diffusion.")
+    return (
+        (
+            "There is a round intra-axial lesion with a thin smooth wall in the {where}.",
+            "A {size} lesion with a T2 dark capsule and fluid contents is seen in the {where}.",
+            "{where} lesion with a smooth thin rim around pus-like contents and much oedema.",
+        ),
+        tuple(details),
+        (
+            "{side} {lobe} abscess.",
+            "Intra-axial lesion of the {where}, in keeping with a pyogenic abscess.",
+            "Appearances favour a cerebral abscess of the {where}.",
+        ),
+    )
+
+
+def cavernoma(_item: Abnormality, facts: Facts) -> Choice:
+    details = ["It measures {size}.", "There is no surrounding oedema."]
+    if facts.acquired("T2*", "SWI"):
+        details.append("There is marked blooming on the susceptibility sequence.")
+    return (
+        (
+            "There is a popcorn-like lesion of mixed signal with a complete haemosiderin rim in the {where}.",
+            "A lobulated lesion with a dark rim of haemosiderin lies in the {where}.",
+            "{where} lesion with a bright reticulated core and a dark rim on T2.",
+        ),
+        tuple(details),
+        (
+            "Cavernoma of the {where}.",
+            "{side} {lobe} cavernous malformation.",
+            "Appearances typical of a cavernoma in the {where}.",
+        ),
+    )
+
+
+def neuroglial_cyst(_item: Abnormality, _facts: Facts) -> Choice:
+    return (
+        (
+            "There is a well-defined cyst of CSF signal in the white matter of the {where}.",
+            "A smooth thin-walled intra-axial cyst of {size} is seen in the {where}.",
+            "{where} cyst that follows CSF on all sequences, without a solid part.",
+        ),
+        ("It measures {size}.", "There is no surrounding signal abnormality."),
+        (
+            "Neuroglial cyst of the {where}.",
+            "Benign appearing intra-axial cyst in the {where}, likely neuroglial.",
+            "Simple {side} {lobe} cyst.",
+        ),
     )
