@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from training.phantoms.anatomy import give, noise_at
+from training.phantoms.lesion_maps import LesionMaps
 
 MASK_CLASSES = ("tumour", "oedema", "white_matter_lesion", "infarct", "blood", "ventricles", "other")
 MASK_LEVEL = 0.4  # a point belongs to a lesion when this much of it was painted
@@ -34,6 +35,7 @@ class Canvas:
     scale: float
     voxel_ml: float
     masks: dict[str, Tensor] = field(default_factory=dict)
+    lesion_maps: LesionMaps | None = None
 
     def paint(self, tissue: str, amount: Tensor, mask: str | None = None) -> Tensor:
         """Turn `amount` (0-1) of every point into a tissue; returns what belongs to the lesion."""

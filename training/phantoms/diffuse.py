@@ -15,10 +15,19 @@ from torch import Tensor
 from training.phantoms.anatomy import noise_at
 from training.phantoms.canvas import Canvas
 from training.phantoms.facts import Abnormality, Pathology
+from training.phantoms.lesion_maps import LesionMaps
+
+SHARE_MAPPED = 0.5  # of those with multiple sclerosis: real lesions, where maps are given
+_LEAST_MAPPED_ML, _FEWEST_POINTS = 0.5, 6
+_KINDS = ("periventricular", "juxtacortical", "callosal", "infratentorial")
 
 
 def paint_multiple_sclerosis(item: Abnormality, canvas: Canvas) -> Abnormality:
-    """Ovoid plaques; those by the ventricles point away from them."""
+    """Plaques as real lesion maps have them, or ovoid ones; those by the ventricles point away from them."""
+    if canvas.lesion_maps is not None and canvas.rng.random() < SHARE_MAPPED:
+        mapped = _paint_mapped(item, canvas, canvas.lesion_maps)
+        if mapped is not None:
+            return mapped
     before = torch.zeros_like(canvas.points[:, 0], dtype=torch.bool)
     largest = (item.size_mm or 10) / 2 / canvas.scale
     for number in range(item.count):
@@ -32,6 +41,25 @@ def paint_multiple_sclerosis(item: Abnormality, canvas: Canvas) -> Abnormality:
         active = "enhancing" in item.traits and (number == 0 or canvas.rng.random() < 0.15)
         before |= canvas.paint("active_plaque" if active else "plaque", amount, "white_matter_lesion")
     return replace(item, volume_ml=canvas.volume_ml(before))
+
+
+def _paint_mapped(item: Abnormality, canvas: Canvas, maps: LesionMaps) -> Abnormality | None:
+    """Real lesions, with number and traits as they turn out; None where next to nothing of the map is left."""
+    share = maps.draw(canvas.origin, canvas.rng) * (canvas.brain() * 1.1).clamp(0, 0.95)
+    if "enhancing" in item.traits:
+        active = noise_at(canvas.points, 20, canvas.rng) > 0.8
+        canvas.paint("active_plaque", share * active, "white_matter_lesion")
+        share = share * ~active
+    mask = canvas.paint("plaque", share, "white_matter_lesion") | canvas.masks["white_matter_lesion"]
+    volume = canvas.volume_ml(mask)
+    if volume < _LEAST_MAPPED_ML:
+        del canvas.masks["white_matter_lesion"]
+        return None
+    there = tuple(kind for kind in _KINDS if int((mask & (_plaque_weight(kind, canvas) > 0)).sum()) >= _FEWEST_POINTS)
+    traits = there or ("periventricular",)
+    traits += ("enhancing",) * ("enhancing" in item.traits)
+    # A lesion of a map has about a third of a millilitre.
+    return replace(item, volume_ml=volume, count=max(3, round(volume / 0.3)), traits=traits)
 
 
 def _kind_of_plaque(item: Abnormality, number: int, rng: np.random.Generator) -> str:

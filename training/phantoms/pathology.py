@@ -31,6 +31,7 @@ from training.phantoms.extra_axial import EXTRA_AXIAL, collection_of
 from training.phantoms.facts import Abnormality, Facts, Pathology
 from training.phantoms.focal import FOCAL, Place
 from training.phantoms.head_shells import HEAD_LABELS
+from training.phantoms.lesion_maps import LesionMaps
 from training.phantoms.normal_signs import paint_normal_signs
 from training.phantoms.places import DURAL_CENTRES, FIXED_CENTRES, draw_centre, side_mask, site_mask
 from training.phantoms.scenario import draw_facts
@@ -100,17 +101,19 @@ def make_phantom(
     spacing_mm: float = WORKING_SPACING_MM,
     stripped: bool | None = None,
     device: str = "cpu",
+    lesion_maps: LesionMaps | None = None,
 ) -> Phantom:
     """Make one phantom; the same seed and arguments give the same phantom.
 
     With `facts` those are painted (sizes are then measured anew), otherwise they are drawn, with `pathologies` if
-    given.
+    given. With `lesion_maps` half of those with multiple sclerosis have real lesions' places and shapes.
     """
     facts = facts or draw_facts(seed, pathologies=pathologies)
     rng = np.random.default_rng((seed, 0xA7A))
     individual = draw_individual(rng, spacing_mm, device, _fossa(facts))
     cut = rng.random() < SHARE_STRIPPED if stripped is None else stripped
     canvas, centres = _lay_canvas(facts, individual, spacing_mm, rng)
+    canvas.lesion_maps = lesion_maps
     measured = [
         DIFFUSE[item.pathology](item, canvas) if item.pathology in DIFFUSE else None for item in facts.abnormalities
     ]
