@@ -137,6 +137,11 @@ class Bundle:
         prepared = preprocess(volume, self.preprocessing)
         return self._run(entry, prepared), prepared
 
+    def network_and_input(self, volume: Volume) -> tuple[SequenceNetwork, NetworkInput]:
+        """The network of one series' MR sequence, and what it is given; raises as encode_series."""
+        entry, _ = self._entry(volume.sequence)
+        return self._networks[entry.file], preprocess(volume, self.preprocessing)
+
     def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]:
         """Embedding (D,) of all series of an examination together, unit length."""
         encodings = [self.encode_series(volume).embedding for volume in volumes]

@@ -102,10 +102,14 @@ class SequenceNetwork(nn.Module):
         )
 
     def forward(self, voxels: Tensor) -> VisionOutput:
-        levels = self._levels(voxels)
-        masks = self._masks(levels)
-        features = self._features(levels, masks)
+        levels, masks = self.look(voxels)
+        features = self.pool(levels[-1].float(), levels[-2].float(), torch.sigmoid(masks.float()))
         return VisionOutput(self.embedding_head(features), self.findings_head(features), masks, features)
+
+    def look(self, voxels: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The feature maps of every level, and the logits of the lesion masks."""
+        levels = self._levels(voxels)
+        return levels, self._masks(levels)
 
     def _levels(self, voxels: Tensor) -> list[Tensor]:
         batch, _, depth, height, width = voxels.shape
@@ -127,9 +131,8 @@ class SequenceNetwork(nn.Module):
         logits: Tensor = self.mask_head(F.relu(self.mask_norm(merged)))
         return logits
 
-    def _features(self, levels: list[Tensor], masks: Tensor) -> Tensor:
-        deep, above = levels[-1].float(), levels[-2].float()
-        probabilities = torch.sigmoid(masks.float())
+    def pool(self, deep: Tensor, above: Tensor, probabilities: Tensor) -> Tensor:
+        """Features (B, P) of the two deepest levels and of the masks' probabilities."""
         volumes = F.adaptive_avg_pool3d(probabilities, SIDES).flatten(1)
         surest = F.adaptive_max_pool3d(F.avg_pool3d(probabilities, 2), (SIDES[0], 1, 1)).flatten(1)
         return torch.cat(

@@ -65,7 +65,7 @@ def load_lesion_maps(path: str) -> LesionMaps:
     if found.suffix == ".npz":
         with np.load(found, allow_pickle=False) as stored:
             return LesionMaps(torch.from_numpy(stored["shares"]).float() / 255)
-    shares = [share for file in sorted(found.glob("*.nii*")) if float((share := _share(file)).sum()) >= _LEAST_CELLS]
+    shares = [share for share in map(_share, sorted(found.glob("*.nii*"))) if float(share.sum()) >= _LEAST_CELLS]
     if not shares:
         raise LesionMapsError(f"Expected lesion masks in MNI space in {found.name}, found none with lesions")
     return LesionMaps(torch.stack(shares))
@@ -74,9 +74,14 @@ def load_lesion_maps(path: str) -> LesionMaps:
 def _share(file: Path) -> Tensor:
     """One mask as shares of the cells of the box."""
     from encoders.sequences import MRSequence
-    from encoders.volume import read_volume
+    from encoders.volume import VolumeError, read_volume
 
-    mask = read_volume(file, sequence=MRSequence.FLAIR)
+    try:
+        mask = read_volume(file, sequence=MRSequence.FLAIR)
+    except VolumeError as error:
+        if error.code == "not_brain_mri":  # nothing but zeros: a person without a lesion
+            return torch.zeros(1)
+        raise LesionMapsError(f"Expected lesion masks in MNI space, but {error}") from error
     steps = [torch.arange(low, high + 1, SPACING_MM / 2) for low, high in zip(LOW_MM, HIGH_MM, strict=True)]
     points = torch.stack(torch.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3).numpy()
     inverse = np.linalg.inv(mask.affine)
