@@ -17,6 +17,7 @@ from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
 from training import vision as training_vision
 from training.phantoms.pathology import make_phantom
+from training.phantoms.scenario import draw_facts
 from training.vision import (
     VisionTraining,
     VisionTrainingError,
@@ -29,7 +30,7 @@ from training.vision import (
 from training.vision_evaluation import finish
 from training.vision_examples import NETWORKS, Example, ExampleFolder, ExampleTexts, make_example
 from training.vision_fit import ridge_regression
-from training.vision_losses import augment, mask_loss
+from training.vision_losses import augment, contrastive_loss, mask_loss
 
 CONFIG = VisionConfig(findings=("abnormal", "infarct"), mask_classes=("infarct", "mass", "blood"), embedding_dim=32)
 SMALL = VisionConfig(
@@ -221,6 +222,24 @@ def test_mask_loss_prefers_the_truth() -> None:
     assert mask_loss(right, labels) < 0.2 * mask_loss(wrong, labels)
 
 
+def test_the_contrast_is_with_reports_that_state_something_else() -> None:
+    scans = torch.eye(3)[:2]
+    right = contrastive_loss(scans, scans, torch.eye(3)[2:], torch.zeros(2, 1, dtype=torch.bool))
+    wrong = contrastive_loss(scans, torch.eye(3)[1:], torch.eye(3)[:1], torch.zeros(2, 1, dtype=torch.bool))
+    alike = contrastive_loss(scans[:1], scans[:1], scans[:1], torch.ones(1, 1, dtype=torch.bool))
+    assert right < 0.01 < wrong
+    assert alike < 1e-6  # its own report by another name is no negative
+
+
+def test_normal_phantoms_are_rarer_in_training_than_in_the_tests(training: VisionTraining, tmp_path: Path) -> None:
+    config = dataclasses.replace(training, seed=1000, phantoms=400, share_normal=0.1)
+    examples = config.examples(tmp_path)
+    assert examples.oversampled == config.train_seeds
+    facts = [draw_facts(seed, share_normal=examples.share_normal) for seed in examples.oversampled]
+    usual = [draw_facts(seed) for seed in examples.oversampled]
+    assert sum(not one.labels["abnormal"] for one in facts) < 70 < sum(not one.labels["abnormal"] for one in usual)
+
+
 def test_augmentation_moves_lesions_with_voxels_and_keeps_sides() -> None:
     voxels = torch.ones(4, 1, 32, 32, 32)
     labels = torch.zeros(4, 16, 16, 16, dtype=torch.uint8)
@@ -246,9 +265,10 @@ def test_ridge_regression_finds_a_linear_map() -> None:
 
 @pytest.mark.slow
 def test_an_example_shows_the_lesion_where_its_label_is() -> None:
-    seed = next(seed for seed in range(100) if make_phantom(seed).facts.diagnosis == "multiple sclerosis")
+    seed = next(seed for seed in range(100) if draw_facts(seed).diagnosis == "multiple sclerosis")
+    phantom = make_phantom(seed)
     classes = ("ventricles", "white_matter_lesion")
-    example = make_example(seed, classes, Preprocessing())
+    example = make_example(phantom, seed, classes, Preprocessing())
     flair = [name for name, _ in NETWORKS].index("flair")
     lesion = np.kron(example.labels[flair] == 2, np.ones((2, 2, 2), bool))
     brain = (example.voxels[flair] > 40) & ~lesion

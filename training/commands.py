@@ -78,6 +78,9 @@ def train_vision(
     out: Out,
     neurobert: Annotated[Path | None, typer.Option(help="Folder of NeuroBERT; without it, the shipped one.")] = None,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "neurorecall",
+    lesion_maps: Annotated[
+        Path | None, typer.Option(help="Folder of lesion masks in MNI space, or their file.")
+    ] = None,
 ) -> None:
     """Train one network a kind of MR sequence on phantoms, fit it to NeuroBERT; the bundle is OUT/bundle."""
     from encoders.bundle import PRETRAINED
@@ -85,7 +88,7 @@ def train_vision(
     from training.vision_run import train_bundle
 
     _log()
-    bundle = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name)
+    bundle = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps)
     typer.echo(f"Bundle written to {bundle}; calibrate it with `neurorecall train calibrate`")
 
 

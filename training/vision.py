@@ -25,11 +25,12 @@ from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork, VisionConfig
 from training.phantoms.facts import FINDINGS
 from training.precision import autocast
-from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleFolder, filling
-from training.vision_losses import augment, findings_loss, mask_loss, text_loss
+from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleFolder, ExampleTexts, filling
+from training.vision_losses import augment, contrastive_loss, findings_loss, mask_loss, text_loss
 
 EncodeTexts = Callable[[Sequence[str]], NDArray[np.float32]]
 TRUNK = "trunk"
+LESION_MAPS = "lesion_maps.npz"  # in the run's folder, where a folder of maps was given
 PATIENCE_SECONDS = 120.0
 LOG_STEPS = 20
 
@@ -42,7 +43,11 @@ class VisionTrainingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VisionTraining:
-    """Settings of one training; counts are phantoms, each rendered once in every kind of MR sequence."""
+    """Settings of one training; counts are phantoms, each rendered once in every kind of MR sequence.
+
+    `share_normal` is that of the training's phantoms (those of the tests have a department's own); `sentence_share` is
+    the part of the text loss that goes to one sentence; `contrasted` reports are the negatives of the contrastive term.
+    """
 
     seed: int
     phantoms: int
@@ -57,6 +62,10 @@ class VisionTraining:
     mask_weight: float
     findings_weight: float
     text_weight: float
+    sentence_share: float
+    contrastive_weight: float
+    contrasted: int
+    share_normal: float
     fit_seed: int
     fit_phantoms: int
     ridge: tuple[float, ...]
@@ -86,7 +95,15 @@ class VisionTraining:
         return range(self.test_seed, self.test_seed + self.test_phantoms)
 
     def examples(self, out: Path) -> ExampleFolder:
-        return ExampleFolder(out / "examples", self.mask_classes, Preprocessing())
+        maps = out / LESION_MAPS
+        return ExampleFolder(
+            out / "examples",
+            self.mask_classes,
+            Preprocessing(),
+            self.train_seeds,
+            self.share_normal,
+            maps if maps.exists() else None,
+        )
 
 
 def load_config(path: Path) -> VisionTraining:
@@ -231,9 +248,13 @@ class _Run:
         loss = config.mask_weight * masks + config.findings_weight * findings
         text = torch.zeros(())
         if vectors is not None:
-            reports, sentences = self._targets(step, [example for example, _ in pairs], vectors)
-            text = text_loss(output.embedding, reports, sentences)
+            batch = [example.texts for example, _ in pairs]
+            reports, sentences = self._targets(step, batch, vectors)
+            text = text_loss(output.embedding, reports, sentences, config.sentence_share)
             loss = loss + config.text_weight * text
+            if config.contrastive_weight:
+                contrast = contrastive_loss(output.embedding, reports, *self._others(step, batch, vectors))
+                loss = loss + config.contrastive_weight * contrast
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -249,12 +270,21 @@ class _Run:
             save_state(target, {name: tensor.half() for name, tensor in self.network.state_dict().items()})
         self._checkpoint.unlink(missing_ok=True)
 
-    def _targets(self, step: int, batch: Sequence[Example], vectors: TextVectors) -> tuple[Tensor, Tensor]:
+    def _targets(self, step: int, batch: Sequence[ExampleTexts], vectors: TextVectors) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.config.seed, step, 0x7E57))
-        said = [example.texts for example in batch]
-        reports = vectors([texts.report for texts in said])
-        chosen = vectors([texts.sentences[int(rng.integers(len(texts.sentences)))] for texts in said])
+        reports = vectors([texts.report for texts in batch])
+        chosen = vectors([texts.sentences[int(rng.integers(len(texts.sentences)))] for texts in batch])
         return torch.from_numpy(reports).to(self.device), torch.from_numpy(chosen).to(self.device)
+
+    def _others(self, step: int, batch: Sequence[ExampleTexts], vectors: TextVectors) -> tuple[Tensor, Tensor]:
+        """Vectors of other phantoms' reports, and which of them state what a scan of the batch shows."""
+        rng = np.random.default_rng((self.config.seed, step, 0x07E5))
+        count = min(self.config.contrasted, self.config.phantoms)
+        examples = self.config.examples(self.out)
+        others = [examples.texts(int(seed)) for seed in rng.choice(self.config.train_seeds, count, replace=False)]
+        alike = [[set(one.findings) == set(texts.findings) for one in others] for texts in batch]
+        found = vectors([texts.report for texts in others])
+        return torch.from_numpy(found).to(self.device), torch.tensor(alike, device=self.device)
 
     def _report(self, volumes: int) -> None:
         now = time.monotonic()

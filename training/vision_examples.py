@@ -24,8 +24,10 @@ from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
 from encoders.volume import Volume
 from training.phantoms.contrast import render
+from training.phantoms.lesion_maps import load_lesion_maps
 from training.phantoms.pathology import Phantom, make_phantom
 from training.phantoms.reports import write_report
+from training.phantoms.scenario import SHARE_NORMAL, draw_facts
 
 # One network each; where two MR sequences share a network, an example shows one of them.
 NETWORKS: tuple[tuple[str, tuple[MRSequence, ...]], ...] = (
@@ -62,11 +64,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ExampleFolder:
-    """Examples on disk, made when asked for; `mask_classes` are in order of precedence, the last one wins."""
+    """Examples on disk, made when asked for; `mask_classes` are in order of precedence, the last one wins.
+
+    Of the seeds in `oversampled` only a `share_normal` is normal; `lesion_maps` is a file of phantoms.lesion_maps.
+    """
 
     folder: Path
     mask_classes: tuple[str, ...]
     preprocessing: Preprocessing
+    oversampled: range = range(0)
+    share_normal: float = SHARE_NORMAL
+    lesion_maps: Path | None = None
 
     def get(self, seed: int, *, patience: float = 0.0) -> Example:
         """The example of a seed; waits `patience` seconds for a worker's before making it here."""
@@ -87,7 +95,10 @@ class ExampleFolder:
     def make(self, seed: int) -> None:
         """Make the example of a seed, unless it is there."""
         if not (self.folder / f"{seed}.npz").exists():
-            self.write(seed, make_example(seed, self.mask_classes, self.preprocessing))
+            facts = draw_facts(seed, share_normal=self.share_normal) if seed in self.oversampled else draw_facts(seed)
+            maps = load_lesion_maps(str(self.lesion_maps)) if self.lesion_maps else None
+            phantom = make_phantom(seed, facts=facts, lesion_maps=maps)
+            self.write(seed, make_example(phantom, seed, self.mask_classes, self.preprocessing))
 
     def write(self, seed: int, example: Example) -> None:
         """Keep an example, whole or not at all."""
@@ -120,9 +131,8 @@ def filling(examples: ExampleFolder, seeds: Sequence[int], workers: int) -> Iter
             process.join()
 
 
-def make_example(seed: int, mask_classes: Sequence[str], preprocessing: Preprocessing) -> Example:
-    """Draw a phantom, render it in every kind of MR sequence, preprocess each, and write its report."""
-    phantom = make_phantom(seed)
+def make_example(phantom: Phantom, seed: int, mask_classes: Sequence[str], preprocessing: Preprocessing) -> Example:
+    """Render a phantom in every kind of MR sequence, preprocess each, and write its report."""
     rng = np.random.default_rng((seed, 0x5E9))
     shares = _lesion_shares(phantom, mask_classes)
     voxels, labels = [], []

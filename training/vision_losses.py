@@ -14,6 +14,7 @@ EMPTY_WEIGHT = 8.0  # of the mean over all voxels, nearly all of which are empty
 LESION_WEIGHT = 0.5  # of the mean over lesion voxels alone: without it, predicting nothing is a trap
 POSITIVE_WEIGHT = 3.0  # most findings are present in a tenth of the examples
 SMOOTH = 8.0  # voxels
+TEMPERATURE = 0.1  # of the contrastive term
 
 
 def mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -46,11 +47,27 @@ def findings_loss(logits: Tensor, present: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), present, pos_weight=weight)
 
 
-def text_loss(embeddings: Tensor, reports: Tensor, sentences: Tensor) -> Tensor:
-    """Squared distance (B, D) to the report's centred vector and to that of one sentence of it, half each."""
+def text_loss(embeddings: Tensor, reports: Tensor, sentences: Tensor, sentence_share: float) -> Tensor:
+    """Squared distance (B, D) to the report's centred vector, and a share of it to that of one sentence of it."""
     to_report = (embeddings.float() - reports).square().sum(dim=1).mean()
     to_sentence = (embeddings.float() - sentences).square().sum(dim=1).mean()
-    return (to_report + to_sentence) / 2
+    return (1 - sentence_share) * to_report + sentence_share * to_sentence
+
+
+def contrastive_loss(embeddings: Tensor, own: Tensor, others: Tensor, alike: Tensor) -> Tensor:
+    """Cross-entropy of a scan's own report among reports of other phantoms (InfoNCE, van den Oord et al. 2018).
+
+    Parameters
+    ----------
+    embeddings, own : (B, D)
+    others : (M, D) vectors of other reports
+    alike : (B, M) True where the other report states the same findings and so is no negative
+    """
+    scans = F.normalize(embeddings.float(), dim=1)
+    right = (scans * F.normalize(own, dim=1)).sum(dim=1, keepdim=True)
+    wrong = (scans @ F.normalize(others, dim=1).T).masked_fill(alike, -1e4)
+    logits = torch.cat((right, wrong), dim=1) / TEMPERATURE
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
 def augment(voxels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -9,16 +9,21 @@ from encoders.bundle import PRETRAINED
 from encoders.findings import load_findings
 from encoders.text import NeuroBERT
 from training.assembly import assemble, fusion_weights
-from training.vision import VisionTraining, train
+from training.phantoms.lesion_maps import load_lesion_maps
+from training.vision import LESION_MAPS, VisionTraining, train
 from training.vision_evaluation import finish
 from training.vision_examples import NETWORKS
 
 
-def train_bundle(config: VisionTraining, out: Path, text: Path, name: str) -> Path:
+def train_bundle(config: VisionTraining, out: Path, text: Path, name: str, lesion_maps: Path | None = None) -> Path:
     """Train into `out` and put a bundle together in `out`/bundle, with the text encoder of the folder `text`.
 
+    With `lesion_maps`, a folder or file of training.phantoms.lesion_maps, half of the plaques follow those.
     What is finished in `out` is not done again; the last layers are fitted anew, since NeuroBERT may have changed.
     """
+    if lesion_maps is not None and not (out / LESION_MAPS).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        load_lesion_maps(str(lesion_maps)).save(out / LESION_MAPS)
     train(config, out, NeuroBERT.load(text).encode)
     return finish_bundle(config, out, text, name)
 

@@ -56,7 +56,9 @@ _EXCLUDES = {
 }
 
 
-def draw_facts(seed: int, *, pathologies: Sequence[Pathology] | None = None) -> Facts:
+def draw_facts(
+    seed: int, *, pathologies: Sequence[Pathology] | None = None, share_normal: float = SHARE_NORMAL
+) -> Facts:
     """Draw one person. With `pathologies` exactly those (an empty sequence: normal, perhaps near-normal).
 
     Raises
@@ -66,7 +68,7 @@ def draw_facts(seed: int, *, pathologies: Sequence[Pathology] | None = None) -> 
     """
     rng = np.random.default_rng((seed, 0xFAC7))
     if pathologies is None:
-        chosen = _draw_pathologies(rng)
+        chosen = _draw_pathologies(rng, share_normal)
     else:
         try:
             chosen = tuple(Pathology(item) for item in pathologies)
@@ -79,8 +81,8 @@ def draw_facts(seed: int, *, pathologies: Sequence[Pathology] | None = None) -> 
     return Facts(age, sex, tuple(draw_abnormality(item, age, rng) for item in chosen))
 
 
-def _draw_pathologies(rng: np.random.Generator) -> tuple[Pathology, ...]:
-    if rng.random() < SHARE_NORMAL:
+def _draw_pathologies(rng: np.random.Generator, share_normal: float) -> tuple[Pathology, ...]:
+    if rng.random() < share_normal:
         return ()
     shares = np.array([row[1] for row in PREVALENCE])
     first = PREVALENCE[rng.choice(len(PREVALENCE), p=shares / shares.sum())][0]
