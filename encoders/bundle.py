@@ -133,9 +133,12 @@ class Bundle:
 
     def see(self, volume: Volume) -> tuple[VisionOutput, NetworkInput]:
         """All that the network says of one series (a batch of one), and what it saw; raises as encode_series."""
-        entry, _ = self._entry(volume.sequence)
         prepared = preprocess(volume, self.preprocessing)
-        return self._run(entry, prepared), prepared
+        return self.see_input(volume, prepared), prepared
+
+    def see_input(self, volume: Volume, prepared: NetworkInput) -> VisionOutput:
+        """What the network of a series says of an input that was made of it; raises as encode_series."""
+        return self._run(self._entry(volume.sequence)[0], prepared)
 
     def network_and_input(self, volume: Volume) -> tuple[SequenceNetwork, NetworkInput]:
         """The network of one series' MR sequence, and what it is given; raises as encode_series."""

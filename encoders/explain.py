@@ -114,14 +114,13 @@ def occlusion(network: SequenceNetwork, voxels: Tensor, direction: Tensor) -> Te
     whole = nearness(torch.ones(1, 1, *grid))
     lost, seen = torch.zeros(grid), torch.zeros(grid)
     for first in range(0, len(starts), _TOGETHER):
-        windows = starts[first : first + _TOGETHER].tolist()
-        kept = torch.ones(len(windows), 1, *grid)
-        places = [tuple(slice(start, start + WINDOW) for start in window) for window in windows]
-        for row, place in enumerate(places):
-            kept[(row, 0, *place)] = 0
-        for part, place in zip((whole - nearness(kept)).tolist(), places, strict=True):
-            lost[place] += part
-            seen[place] += 1
+        places = [[slice(at, at + WINDOW) for at in start] for start in starts[first : first + _TOGETHER].tolist()]
+        kept = torch.ones(len(places), 1, *grid)
+        for row, (x, y, z) in enumerate(places):
+            kept[row, 0, x, y, z] = 0
+        for part, (x, y, z) in zip((whole - nearness(kept)).tolist(), places, strict=True):
+            lost[x, y, z] += part
+            seen[x, y, z] += 1
     return lost / seen
 
 

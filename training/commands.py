@@ -209,16 +209,17 @@ def _assertions_chapter(text: Path) -> Chapter:
 def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -> list[Chapter]:
     import encoders
     from indexer.progress import reporter
-    from training.evaluation_vision import evaluate_phantoms, evaluate_real, vision_table
+    from training.evaluation_real import evaluate_real, real_table
+    from training.evaluation_vision import evaluate_phantoms, phantoms_table
 
     loaded = encoders.load(bundle)
     with reporter("phantoms") as progress:
         figures = evaluate_phantoms(loaded, phantoms, KEPT_BACK_SEED, progress)
-    chapters = [Chapter("Networks on kept-back phantoms", vision_table(figures), figures)]
+    chapters = [Chapter("Networks on kept-back phantoms", phantoms_table(figures), figures)]
     if dataset is not None:
         with reporter("real scans") as progress:
             real = evaluate_real(loaded, dataset, progress)
-        chapters.append(Chapter("Networks on real scans", vision_table(real), real))
+        chapters.append(Chapter("Networks on real scans", real_table(real), real))
     return chapters
 
 

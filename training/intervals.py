@@ -31,8 +31,7 @@ def mean_interval(
 
     Values of one group (the scans of one person) are not independent: with `groups` (N names) whole groups are drawn.
     """
-    names = [str(row) for row in range(len(values))] if groups is None else list(groups)
-    members = [np.flatnonzero(np.array(names) == name) for name in sorted(set(names))]
+    members = _members(len(values), groups)
     return bootstrap_interval(
         lambda rows: float(values[np.concatenate([members[row] for row in rows])].mean()), len(members), seed
     )
@@ -50,9 +49,19 @@ def area_under_curve(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> 
 
 
 def area_with_interval(
-    scores: NDArray[np.float64], labels: NDArray[np.bool_], seed: int = 1
+    scores: NDArray[np.float64], labels: NDArray[np.bool_], groups: Sequence[str] | None = None, seed: int = 1
 ) -> tuple[float, float, float]:
-    """Area under the ROC curve and its 95 % bootstrap interval."""
-    area = area_under_curve(scores, labels)
-    low, high = bootstrap_interval(lambda rows: area_under_curve(scores[rows], labels[rows]), len(scores), seed)
-    return area, low, high
+    """Area under the ROC curve and its 95 % bootstrap interval; with `groups` whole groups are drawn."""
+    members = _members(len(scores), groups)
+
+    def area_of(drawn: NDArray[np.int64]) -> float:
+        rows = np.concatenate([members[row] for row in drawn])
+        return area_under_curve(scores[rows], labels[rows])
+
+    return area_under_curve(scores, labels), *bootstrap_interval(area_of, len(members), seed)
+
+
+def _members(count: int, groups: Sequence[str] | None) -> list[NDArray[np.int64]]:
+    """The rows of each group; every row is its own where there are no groups."""
+    names = np.arange(count) if groups is None else np.array(groups)
+    return [np.flatnonzero(names == name) for name in np.unique(names)]

@@ -1,0 +1,214 @@
+"""What a bundle's networks reach on a BIDS dataset of real scans: areas under the curve, and the pointing game.
+
+In public sets diagnosis goes with source, MR sequence and skull-stripping. So diagnoses are told apart within an MR
+sequence, every scan is scored a second time with all but the brain masked, and whole heads and stripped brains are
+counted apart. Series are not independent: intervals are over people.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.bundle import Bundle, EncodingError
+from encoders.preprocess import NetworkInput
+from encoders.vision import VisionOutput
+from encoders.volume import Volume, read_volume
+from training.brain_mask import brain_only
+from training.evaluation_tables import areas_table
+from training.evaluation_vision import Figures, Progress, area, unit
+
+Array = NDArray[np.float32]
+STRIPPED_AIR = 0.5  # share of voxels that hold exactly the least value, from which on a volume counts as skull-stripped
+NORMALS = ("normal", "no known abnormality")
+DIAGNOSIS_OF = {
+    "glioma": "glioma",
+    "white_matter_lesions": "multiple sclerosis",
+    "infarct": "ischaemic stroke",
+    "small_vessel_disease": "small vessel disease",
+    "meningioma": "meningioma",
+    "hydrocephalus": "hydrocephalus",
+    "haemorrhage": "haemorrhage",
+}
+AGAINST_NORMAL = ("white_matter_lesions", "glioma")
+VENTRICLES = "ventricles"  # a mask class that is no lesion
+LARGE_ML = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a network says of one network input: unit embedding (D,), findings logits (F,), whether the peak hits."""
+
+    embedding: Array
+    findings: Array
+    pointed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSeries:
+    """One series: what is known of it, and what its network says of all of it and of the brain alone."""
+
+    group: str
+    participant: str
+    sequence: str
+    stripped: bool
+    partial: bool
+    lesion_ml: float | None
+    whole: Seen
+    brain: Seen
+
+
+def evaluate_real(bundle: Bundle, dataset: Path, progress: Progress) -> Figures:
+    """Areas and pointing game on every series of a BIDS dataset whose MR sequence has a network; slabs are left out."""
+    series = [item for item in see_dataset(bundle, dataset, progress) if not item.partial]
+    figures: Figures = {"n": len(series), "people": len({item.participant for item in series})}
+    for way in ("whole", "brain"):
+        seen = [(item, getattr(item, way)) for item in series]
+        figures[way] = _areas(bundle, seen)
+        figures[f"{way}, pointing"] = _pointing(seen)
+    return figures
+
+
+def see_dataset(bundle: Bundle, dataset: Path, progress: Progress) -> list[SeenSeries]:
+    """Every series of a BIDS dataset that a network takes, with its lesion mask's verdict where there is one."""
+    with (dataset / "participants.tsv").open(encoding="utf-8") as file:
+        diagnoses = {row["participant_id"]: row["diagnosis"] for row in csv.DictReader(file, delimiter="\t")}
+    paths = sorted(dataset.glob("sub-*/**/*.nii.gz"))
+    series = []
+    for number, path in enumerate(paths):
+        volume = read_volume(path)
+        progress(number + 1, len(paths))
+        truth = _mask_of(dataset, path)
+        try:
+            output, prepared = bundle.see(volume)
+        except EncodingError:
+            continue
+        masked = replace(prepared, voxels=brain_only(prepared.voxels))
+        participant = path.name.split("_")[0]
+        series.append(
+            SeenSeries(
+                group=diagnoses[participant],
+                participant=participant,
+                sequence=str(volume.sequence),
+                stripped=float((volume.voxels == volume.voxels.min()).mean()) > STRIPPED_AIR,
+                partial=prepared.partial,
+                lesion_ml=None if truth is None else _millilitres(truth),
+                whole=_seen(bundle, output, prepared, truth),
+                brain=_seen(bundle, bundle.see_input(volume, masked), masked, truth),
+            )
+        )
+    return series
+
+
+def real_table(figures: Figures) -> str:
+    """The figures as Markdown: the areas of both ways, then the pointing game."""
+    lines = [f"n = {figures['n']} series of {figures['people']} people; positives/n."]
+    for way, title in (("whole", "As they are"), ("brain", "Masked to the brain")):
+        lines += ["", f"{title}:", "", areas_table(figures[way])]
+    lines += ["", "| pointing game | as they are | masked to the brain |", "|---|---|---|"]
+    for name, (hits, total) in figures["whole, pointing"].items():
+        again, _ = figures["brain, pointing"][name]
+        lines.append(f"| {name} | {hits} of {total} | {again} of {total} |")
+    return "\n".join(lines)
+
+
+def _areas(bundle: Bundle, seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
+    groups: Figures = {}
+    for part, items in _parts(seen):
+        table = {}
+        for name, finding, chosen, is_positive in _questions():
+            asked = [(item, said) for item, said in items if chosen(item)]
+            truth = np.array([is_positive(item) for item, _ in asked], np.bool_)
+            if not 0 < truth.sum() < len(truth) or finding not in bundle.finding_names:
+                continue
+            row = [known.name for known in bundle.findings].index(finding)
+            column = bundle.finding_names.index(finding)
+            people = [item.participant for item, _ in asked]
+            table[name] = {
+                "text": area(bundle.raw_scores(np.stack([said.embedding for _, said in asked]))[row], truth, people),
+                "head": area(np.array([said.findings[column] for _, said in asked]), truth, people),
+            }
+        if table:
+            groups[part] = table
+    return groups
+
+
+def _questions() -> list[tuple[str, str, Callable[[SeenSeries], bool], Callable[[SeenSeries], bool]]]:
+    """(name, finding, which series are asked of, which are positive)."""
+    questions: list[tuple[str, str, Callable[[SeenSeries], bool], Callable[[SeenSeries], bool]]] = [
+        ("abnormal", "abnormal", lambda _: True, lambda item: item.group not in NORMALS)
+    ]
+    for finding, diagnosis in DIAGNOSIS_OF.items():
+
+        def positive(item: SeenSeries, diagnosis: str = diagnosis) -> bool:
+            return item.group == diagnosis
+
+        def or_normal(item: SeenSeries, diagnosis: str = diagnosis) -> bool:
+            return item.group in (diagnosis, *NORMALS)
+
+        if finding in AGAINST_NORMAL:
+            questions.append((f"{diagnosis} against normal", finding, or_normal, positive))
+        questions.append((f"{diagnosis} against the rest", finding, lambda _: True, positive))
+    return questions
+
+
+def _parts(seen: Sequence[tuple[SeenSeries, Seen]]) -> list[tuple[str, list[tuple[SeenSeries, Seen]]]]:
+    parts = [("all", list(seen))]
+    parts += [
+        (name, [pair for pair in seen if pair[0].sequence == name]) for name in sorted({i.sequence for i, _ in seen})
+    ]
+    parts.append(("skull-stripped", [pair for pair in seen if pair[0].stripped]))
+    parts.append(("whole heads", [pair for pair in seen if not pair[0].stripped]))
+    return parts
+
+
+def _pointing(seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
+    figures: Figures = {}
+    masked = [(item, said) for item, said in seen if said.pointed is not None]
+    groups: list[tuple[str, Callable[[SeenSeries], bool]]] = [("all with a mask", lambda _: True)]
+    groups += [
+        (f"lesions of {LARGE_ML:g} ml and more", lambda item: (item.lesion_ml or 0) >= LARGE_ML),
+        ("smaller lesions", lambda item: (item.lesion_ml or 0) < LARGE_ML),
+    ]
+    groups += [(name, lambda item, name=name: item.group == name) for name in sorted({i.group for i, _ in masked})]  # type: ignore[misc]
+    groups += [
+        (name, lambda item, name=name: item.sequence == name)  # type: ignore[misc]
+        for name in sorted({i.sequence for i, _ in masked})
+    ]
+    for name, belongs in groups:
+        hits = [bool(said.pointed) for item, said in masked if belongs(item)]
+        if hits:
+            figures[name] = (sum(hits), len(hits))
+    return figures
+
+
+def _seen(bundle: Bundle, output: VisionOutput, prepared: NetworkInput, truth: Volume | None) -> Seen:
+    lesions = [row for row, name in enumerate(bundle.mask_classes) if name != VENTRICLES]
+    pointed = None if truth is None else _points_at_lesion(output.masks[0].numpy()[lesions], prepared, truth)
+    return Seen(unit(output.embedding[0].numpy()), output.findings[0].numpy(), pointed)
+
+
+def _mask_of(dataset: Path, scan: Path) -> Volume | None:
+    path = dataset / "derivatives" / "lesions" / scan.relative_to(dataset)
+    path = path.with_name(path.name.replace(".nii.gz", "_mask.nii.gz"))
+    return read_volume(path) if path.exists() else None
+
+
+def _millilitres(mask: Volume) -> float:
+    return float((mask.voxels > 0).sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000)
+
+
+def _points_at_lesion(masks: Array, prepared: NetworkInput, truth: Volume) -> bool:
+    """Whether the cell (two input voxels wide) of the highest lesion logit touches the true mask."""
+    surest = np.unravel_index(int(masks.max(axis=0).argmax()), masks.shape[1:])
+    place = prepared.affine @ np.array([*(2.0 * np.array(surest) + 0.5), 1.0])
+    voxel = (np.linalg.inv(truth.affine) @ place)[:3]
+    reach = np.linalg.norm(prepared.affine[:3, :3], axis=0) / np.array(truth.spacing)
+    low = np.maximum(np.floor(voxel - reach), 0).astype(int)
+    high = np.minimum(np.ceil(voxel + reach) + 1, truth.voxels.shape).astype(int)
+    return bool(truth.voxels[tuple(slice(first, last) for first, last in zip(low, high, strict=True))].any())
