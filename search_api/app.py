@@ -20,6 +20,7 @@ from search_api.deface import DefacedVolume
 from search_api.engine_holder import EngineHolder
 from search_api.errors import add_handlers
 from search_api.guards import Guard
+from search_api.heat import HEAT_CACHE_BYTES, ShownHeat
 from search_api.metrics import Measured, Metrics
 from search_api.services import Services
 from search_api.settings import Settings
@@ -45,6 +46,7 @@ def build_app(settings: Settings | None = None, encoder: Encoder | None = None) 
         uploads=UploadReader(settings, metrics),
         pictures=BoundedCache[Picture](settings.picture_cache_bytes),
         volumes=BoundedCache[DefacedVolume](settings.viewer_cache_bytes),
+        heats=BoundedCache[ShownHeat](HEAT_CACHE_BYTES),
         metrics=metrics,
     )
 

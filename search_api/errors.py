@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from encoders.bundle import BundleError, EncodingError
+from encoders.explain import ExplainError
 from encoders.preprocess import PreprocessingError
 from encoders.sequences import SequenceError
 from encoders.volume import VolumeError
@@ -104,6 +105,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(410, "source_missing", str(error), "Put it back, or ingest its source again.")
         case SliceMissing():
             return Problem(404, "no_such_slice", str(error), "Write key for the middle.")
+        case ExplainError():
+            return Problem(400, "unknown_finding", str(error), "Name one, or ask for any sentence with q.")
         case PreprocessingError():
             return Problem(422, "not_usable", str(error), "Send a series that shows a brain.")
         case IndexMissing():
@@ -137,6 +140,7 @@ _FORESEEN: tuple[type[Exception], ...] = (
     CollectionError,
     VolumeError,
     EncodingError,
+    ExplainError,
     PreprocessingError,
     SourceMissing,
     SliceMissing,

@@ -1,4 +1,4 @@
-"""Pictures of stored series: slices, thumbnails, and the de-faced volume for the viewer.
+"""Pictures of stored series: slices, thumbnails, heat maps, and the de-faced volume for the viewer.
 
 Cutting is left to slices, taking the face away to deface.
 """
@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from search_api.deface import deface_series
 from search_api.errors import Problem, described
+from search_api.heat import ShownHeat, draw_heat, heat_of, heat_volume
 from search_api.services import Services, engine_of, known_only, services_of
 from search_api.slices import (
     LARGEST_SIDE,
@@ -83,6 +84,55 @@ def volume(request: Request, key: str, number: Number) -> Response:
     state = state_of(store.series_file(key, number))
     found = services.volumes.get(state, lambda: deface_series(read_stored(store, key, number)))
     return Response(found.content, media_type="application/gzip", headers=_KEPT_BRIEFLY)
+
+
+Finding = Annotated[str | None, Query(max_length=80, description="A finding of the catalogue")]
+Sentence = Annotated[str | None, Query(max_length=2000, description="Any sentence; instead of a finding")]
+
+
+@router.get(
+    "/heat/{plane}/{index}.png",
+    summary="Where the score of a finding or of a sentence comes from, to lay over the slice of the same number",
+    response_class=Response,
+    responses={**_PNG, **described(400, 404, 410, 422, 503)},
+)
+def heat_picture(
+    request: Request,
+    key: str,
+    number: Number,
+    plane: Plane,
+    index: Annotated[str, Path(description="As for slices; key is the hottest one")],
+    finding: Finding = None,
+    q: Sentence = None,
+    width: Annotated[int | None, Query(ge=SMALLEST_SIDE, le=LARGEST_SIDE, description="In pixels")] = None,
+) -> Response:
+    place = None if index == "key" else _slice_number(index)
+    shown = _heat(services_of(request), request, (key, number), finding, q)
+    return _png(draw_heat(shown, plane, place, width))
+
+
+@router.get(
+    "/heat.nii.gz",
+    summary="The same as a volume on a grid of its own, 0 to 255, for the viewer",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/gzip": {}}, "description": "NIfTI-1, RAS+, compressed"},
+        **described(400, 404, 410, 422, 503),
+    },
+)
+def heat(request: Request, key: str, number: Number, finding: Finding = None, q: Sentence = None) -> Response:
+    shown = _heat(services_of(request), request, (key, number), finding, q)
+    return Response(heat_volume(shown), media_type="application/gzip", headers=_KEPT_BRIEFLY)
+
+
+def _heat(
+    services: Services, request: Request, series: tuple[str, int], finding: str | None, text: str | None
+) -> ShownHeat:
+    engine = engine_of(request)
+    state = state_of(engine.store.series_file(*series))
+    return services.heats.get(
+        (state, finding, text), lambda: heat_of(engine.encoder, read_stored(engine.store, *series), finding, text)
+    )
 
 
 def _picture(services: Services, request: Request, key: str, number: int) -> Picture:

@@ -22,6 +22,7 @@ from search_api.uploads import UploadReader
 
 if TYPE_CHECKING:
     from search_api.deface import DefacedVolume
+    from search_api.heat import ShownHeat
 
 FILTERS = frozenset({"sequence", "sex", "age", "since", "until", "source", "finding", "reported"})
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
@@ -34,6 +35,7 @@ class Services:
     uploads: UploadReader
     pictures: BoundedCache[Picture]
     volumes: BoundedCache[DefacedVolume]
+    heats: BoundedCache[ShownHeat]
     metrics: Metrics
 
     @contextmanager

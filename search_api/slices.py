@@ -69,6 +69,7 @@ class _Sized(Protocol):
 
 
 Kept = TypeVar("Kept", bound=_Sized)
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,21 +185,34 @@ def draw(picture: Picture, plane: Plane, number: int | None, window: Window, wid
     SliceMissing
         for a number below 0 or above the last
     """
-    count = picture.voxels.shape[plane.axis]
-    index = picture.key_slices[plane.axis] if number is None else number
-    if not 0 <= index < count:
-        raise SliceMissing(f"Expected a slice from 0 to {count - 1}, got {index}.")
-    grey = _laid_out(np.take(picture.voxels, index, axis=plane.axis))
+    key_slice = picture.key_slices[plane.axis]
+    index = slice_index(picture.voxels.shape[plane.axis], key_slice if number is None else number)
+    grey = laid_out(np.take(picture.voxels, index, axis=plane.axis))
     low, high = picture.windows[window]
     eight = np.clip((grey.astype(np.float32) - low) * (255.0 / max(high - low, 1)), 0, 255).astype(np.uint8)
-    across, down = [picture.spacing[axis] for axis in range(3) if axis != plane.axis]
     image = Image.fromarray(eight)
-    size = _size(eight.shape[1] * across, eight.shape[0] * down, min(across, down), width)
+    size = slice_size(picture.voxels.shape, picture.spacing, plane, width)
     if size != image.size:
         image = image.resize(size, Image.Resampling.BICUBIC)
     stream = io.BytesIO()
     image.save(stream, "PNG", compress_level=3)
     return stream.getvalue()
+
+
+def slice_index(count: int, number: int) -> int:
+    """A slice's number where there are `count`. Raises SliceMissing."""
+    if not 0 <= number < count:
+        raise SliceMissing(f"Expected a slice from 0 to {count - 1}, got {number}.")
+    return number
+
+
+def slice_size(
+    shape: tuple[int, ...], spacing: tuple[float, float, float], plane: Plane, width: int | None
+) -> tuple[int, int]:
+    """Width and height in pixels of the pictures of a plane."""
+    across, down = [spacing[axis] for axis in range(3) if axis != plane.axis]
+    columns, rows = [shape[axis] for axis in range(3) if axis != plane.axis]
+    return _size(columns * across, rows * down, min(across, down), width)
 
 
 def _limits(tissue: NDArray[np.uint16], window: Window) -> tuple[int, int]:
@@ -218,7 +232,7 @@ def _key_slices(levels: NDArray[np.uint16], step: int, shape: tuple[int, ...]) -
     return middles[0], middles[1], middles[2]
 
 
-def _laid_out(plane_values: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def laid_out(plane_values: NDArray[Number]) -> NDArray[Number]:
     """Rows from the top, columns from the viewer's left; both remaining axes end up reversed.
 
     Rising X is towards the patient's right, which is the viewer's left; rising Y towards anterior, rising Z upwards.

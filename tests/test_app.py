@@ -35,6 +35,8 @@ CALLS = {
     "/api/check-report": {"post"},
     "/api/examinations/{key}": {"get"},
     "/api/examinations/{key}/series/{number}/slices/{plane}/{index}.png": {"get"},
+    "/api/examinations/{key}/series/{number}/heat/{plane}/{index}.png": {"get"},
+    "/api/examinations/{key}/series/{number}/heat.nii.gz": {"get"},
     "/api/examinations/{key}/series/{number}/thumbnail.png": {"get"},
     "/api/examinations/{key}/series/{number}/volume.nii.gz": {"get"},
     "/api/triage": {"get"},

@@ -23,16 +23,7 @@ from training.phantoms.scenario import draw_facts
 
 ROOT = Path(__file__).parent.parent
 SPACING_MM = 3.0  # coarse, for speed
-EIGHT = {
-    "normal",
-    "hydrocephalus",
-    "infarct",
-    "multiple sclerosis",
-    "glioma",
-    "meningioma",
-    "haemorrhage",
-    "atrophy",
-}
+EIGHT = {"normal", "hydrocephalus", "infarct", "multiple sclerosis", "glioma", "meningioma", "haemorrhage", "atrophy"}
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 """The brain alone out of a network input, so that whole heads and skull-stripped scans can be compared.
 
-The preprocessing frames every brain alike, so that an ellipsoid holds it and leaves most of the face out. Inside of that,
-skull and scalp are parted from the brain by the dark bone between: what an erosion leaves of the signal, in one piece,
-grown back. For evaluation; nothing that serves users depends on it.
+The preprocessing frames every brain alike, so that an ellipsoid holds it and leaves most of the face out. Inside of
+that, skull and scalp are parted from the brain by the dark bone between: what an erosion leaves of the signal, in one
+piece, grown back. For evaluation; nothing that serves users depends on it.
 """
 
 from __future__ import annotations
