@@ -1,0 +1,85 @@
+"""Learns for each network which pooled features are those of a brain: phantoms against volumes of other things.
+
+Logistic regression with a strong penalty, since it has to hold on real scans, which differ from phantoms. The threshold
+leaves one phantom in a hundred out, less a margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from encoders.bundle import Bundle
+from encoders.in_range import FILE, RangeRule, save_rules
+from encoders.sequences import MRSequence
+from encoders.volume import Volume
+from training.other_things import draw_other
+from training.phantoms.contrast import render
+from training.phantoms.pathology import make_phantom
+
+PENALTY = 0.1
+LEFT_OUT = 0.01  # of phantoms
+MARGIN = 0.5  # of the way from that quantile down to the middle of the other things
+LEAST_DEVIATION = 1e-2
+_STEPS = 300
+
+Array = NDArray[np.float32]
+
+
+def learn_range(bundle: Bundle, seed: int, examples: int, progress: Callable[[int, int], None]) -> dict[str, RangeRule]:
+    """Learn a rule for every network of a bundle from `examples` phantoms and as many other things, and write them."""
+    rules = {}
+    total = len(bundle.entries) * examples
+    for number, entry in enumerate(bundle.entries):
+        brains, others = [], []
+        for index in range(examples):
+            sequence = entry.sequences[index % len(entry.sequences)]
+            phantom = make_phantom(seed + index)
+            brains.append(_features(bundle, Volume.from_voxels(*render(phantom, sequence, seed + index), sequence)))
+            others.append(_features(bundle, draw_other(seed + index, sequence)[1]))
+            progress(number * examples + index + 1, total)
+        rules[entry.file] = fit_rule(np.stack(brains), np.stack(others))
+    save_rules(rules, bundle.folder / FILE)
+    return rules
+
+
+def fit_rule(brains: Array, others: Array) -> RangeRule:
+    """The rule that parts features (N, P) of brains from those of other things."""
+    mean = brains.mean(axis=0)
+    deviation = np.maximum(brains.std(axis=0), LEAST_DEVIATION).astype(np.float32)
+    rule = RangeRule(mean, deviation, np.zeros_like(mean), 0.0, 0.0)
+    standard = torch.from_numpy(np.concatenate([rule.standard(brains), rule.standard(others)]))
+    truth = torch.cat([torch.ones(len(brains)), torch.zeros(len(others))])
+    weight = torch.zeros(standard.shape[1], requires_grad=True)
+    bias = torch.zeros(1, requires_grad=True)
+    optimiser = torch.optim.Adam((weight, bias), lr=0.02)
+    for _ in range(_STEPS):
+        optimiser.zero_grad()
+        wrong = torch.nn.functional.binary_cross_entropy_with_logits(standard @ weight + bias, truth)
+        loss = wrong + PENALTY * weight.square().sum()
+        torch.autograd.backward(loss)
+        optimiser.step()
+    learned = RangeRule(mean, deviation, weight.detach().numpy(), float(bias.detach()), 0.0)
+    lowest = float(np.quantile(learned.likeness(brains), LEFT_OUT))
+    middle = float(np.median(learned.likeness(others)))
+    threshold = lowest - MARGIN * max(lowest - middle, 0.0)
+    return RangeRule(mean, deviation, learned.weight, learned.bias, threshold)
+
+
+def _features(bundle: Bundle, volume: Volume) -> Array:
+    output, _ = bundle.see(volume)
+    return np.asarray(output.features[0].numpy(), np.float32)
+
+
+def kinds_told(bundle: Bundle, rules: dict[str, RangeRule], seeds: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """How many of other things are told from brains, by kind: (told, all)."""
+    told: dict[str, tuple[int, int]] = {}
+    entry = next(entry for entry in bundle.entries if MRSequence.FLAIR in entry.sequences)
+    for seed in seeds:
+        kind, volume = draw_other(seed, MRSequence.FLAIR)
+        right, count = told.get(kind, (0, 0))
+        told[kind] = (right + (not rules[entry.file].holds(_features(bundle, volume))), count + 1)
+    return told
