@@ -34,7 +34,8 @@ class RangeRule:
 
     def standard(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features (N, P) in deviations from the mean, none of them beyond a bound."""
-        return np.clip((features - self.mean) / self.deviation, -_FURTHEST, _FURTHEST).astype(np.float32)
+        deviations = (features - self.mean) / self.deviation
+        return np.asarray(np.clip(deviations, -_FURTHEST, _FURTHEST), np.float32)
 
     def holds(self, features: NDArray[np.float32]) -> bool:
         """Whether features (P,) are in range."""
