@@ -161,7 +161,9 @@ class SearchEngine:
             a scan whose MR sequence is unknown or has no network
         """
         began = time.perf_counter()
-        asked_text = text if text is not None and (text.strip() or not (scans or like)) else None
+        asked_text = (
+            text if text is not None and (not isinstance(text, str) or text.strip() or not (scans or like)) else None
+        )
         kinds = None if evidence is None else frozenset(evidence)
         question = Question(
             asked_text, tuple(scans), like, k, page, weight, expand, filters or CaseFilter(), kinds, assertions
@@ -312,11 +314,15 @@ def _all_in(examinations: Sequence[int], passing: NDArray[np.int64]) -> bool:
 def _check(question: Question) -> None:
     if question.text is None and not question.scans and question.like is None:
         raise QueryError("empty_query", "The query is empty", "Give a text, a scan or the key of a case.")
-    if not 1 <= question.k <= MOST_HITS_A_PAGE:
+    if not isinstance(question.k, int) or not 1 <= question.k <= MOST_HITS_A_PAGE:
         raise QueryError(
             "bad_k", f"Expected 1 to {MOST_HITS_A_PAGE} hits a page, got {question.k}", "Choose a smaller or larger k."
         )
-    if question.page < 1 or question.page * question.k > max(DEEPEST_HIT, question.k):
+    if (
+        not isinstance(question.page, int)
+        or question.page < 1
+        or question.page * question.k > max(DEEPEST_HIT, question.k)
+    ):
         raise QueryError(
             "bad_page",
             f"Expected a page within the first {DEEPEST_HIT} hits, got page {question.page} of {question.k} hits each",

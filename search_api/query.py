@@ -26,7 +26,10 @@ _NORMAL = frozenset({"normal", "unremarkable", "healthy", "normality"})
 _ABNORMALITY = frozenset(
     {"abnormality", "abnormalities", "abnormal", "lesion", "lesions", "pathology", "disease", "finding", "findings"}
 ) | {"focal", "intracranial", "significant", "acute", "structural", "documented", "any", "brain"}
-
+# "No enhancing lesion" does not deny a plaque.
+_TOO_GENERAL = frozenset(
+    {"lesion", "lesions", "mass", "masses", "abnormality", "change", "changes", "collection", "signal"}
+)
 
 Side = Literal["left", "right"]
 _SIDES: dict[str, Side] = {"left": "left", "right": "right", "lt": "left", "rt": "right", "l": "left", "r": "right"}
@@ -62,10 +65,15 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class WordGroup:
-    """Ways to write one thing, each as the words that must all be there."""
+    """Ways to write one thing, each as the words that must all be there.
+
+    Who denies one of `denied_by` denies the thing: of a name that the lexicon knows its forms, and those of what it is
+    a kind of by its last word ("obstructive hydrocephalus").
+    """
 
     forms: tuple[tuple[str, ...], ...]
     weight: float = 1.0
+    denied_by: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,8 @@ def understand(
     >>> [(concept.texts[0], str(concept.asks)) for concept in query.concepts]
     [('infarct', 'present'), ('no haemorrhage', 'absent')]
     """
+    if not isinstance(text, str):
+        raise QueryError("bad_text", f"Expected words as query, got {type(text).__name__}", "Pass a string.")
     if len(text) > LONGEST_TEXT:
         raise QueryError(
             "too_long",
@@ -126,8 +136,8 @@ def understand(
 
 
 def clean_text(text: str) -> str:
-    """NFC, with control, format, surrogate and private characters taken out and white space made single."""
-    composed = unicodedata.normalize("NFC", text.encode("utf-8", "ignore").decode("utf-8"))
+    """NFKC, with control, format, surrogate and private characters taken out and white space made single."""
+    composed = unicodedata.normalize("NFKC", text.encode("utf-8", "ignore").decode("utf-8"))
     spaced = "".join(" " if character.isspace() else character for character in composed)
     return " ".join("".join(c for c in spaced if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"}).split())
 
@@ -256,13 +266,22 @@ class _Reader:
                     self._note_twins(name[0])
             else:
                 spelled.append(self._spelled(name, term, narrower))
-                groups.append(WordGroup(_forms(name, term, narrower)))
+                forms = _forms(name, term, narrower)
+                groups.append(WordGroup(forms, denied_by=self._denied_by(name, term)))
         text = " ".join(spelled)
         american = text
         for british_part, american_part in self.lexicon.pairs:
             american = american.replace(british_part, american_part)
         british = " ".join((self.lexicon.twins(word) or (word,))[0] for word in american.split())
         return tuple(groups), tuple(dict.fromkeys((british, american)))
+
+    def _denied_by(self, name: tuple[str, ...], term: Term) -> tuple[tuple[str, ...], ...]:
+        """Forms whose denial denies a term: its own, and those of its last word where that is a term as well."""
+        forms, kind = _forms(name, term, narrower=False), term.names[0][-1:]
+        if not _TOO_GENERAL.isdisjoint(kind):
+            return forms if len(term.names[0]) > 1 else ()
+        broad = self.lexicon.longest_term(kind)
+        return tuple(dict.fromkeys((*forms, *(_forms(kind, broad[1], narrower=False) if broad else ()))))
 
     def _spelled(self, name: tuple[str, ...], term: Term, narrower: bool) -> str:
         written, full = " ".join(name), " ".join(term.names[0])

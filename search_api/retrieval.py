@@ -35,6 +35,7 @@ WEIGHTS_WITHOUT_REPORTS: dict[Evident, float] = {"image": 1.0}
 _EXAMPLE_REPORT = 0.3
 _WHOLE_REPORT = 0.9
 _WRONG_SIDE = 0.5
+_ABSENCE_COUNTS = 0.3  # of a finding that shall be there
 # Matches of a word that are read, of sentences and of whole reports.
 _MOST_MATCHES = 250
 # So many examinations are read one by one sooner than the full-text index is searched among them.
@@ -83,9 +84,9 @@ def text_channels(
     weights = WEIGHTS if reported else WEIGHTS_WITHOUT_REPORTS
     if kinds is not None:
         weights = {kind: weight for kind, weight in weights.items() if kind in kinds} or weights
-    share = 1.0 / len(query.concepts)
+    shares = _shares(query.concepts)
     channels: list[Channel] = []
-    for concept in query.concepts:
+    for concept, share in zip(query.concepts, shares, strict=True):
         vector = concept_vector(encoder, concept)
         asserted = ASSERTIONS[concept.asks]
         look_ups: dict[Evident, LookUp] = {
@@ -96,6 +97,12 @@ def text_channels(
         }
         channels += [Channel(kind, share * weight, look_ups[kind]) for kind, weight in weights.items()]
     return tuple(channels)
+
+
+def _shares(concepts: Sequence[Concept]) -> list[float]:
+    """How much each concept counts: what shall be there more than what shall not, which most reports could claim."""
+    weights = [_ABSENCE_COUNTS if one.asks in (Asks.ABSENT, Asks.NORMAL) else 1.0 for one in concepts]
+    return [weight / sum(weights) for weight in weights]
 
 
 def scan_channels(shelves: Shelves, series: Sequence[SeriesQuery], weight: float = 1.0) -> tuple[Channel, ...]:

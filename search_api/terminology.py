@@ -1,7 +1,8 @@
 """A site's own terminology beside the shipped list: names that mean the same, kept in the data directory.
 
-`neurorecall terms FILE` takes JSON lines (`text` "name: definition", `labels`) or RadLex's release as CSV (Preferred
-Label, Synonyms), packed or not. What a query makes of them is left to spelling and query.
+`neurorecall terms FILE` takes JSON lines (`name`, or `text` "name: definition", with `synonyms` or `labels`) or the
+release of RadLex as CSV (Preferred Label, Synonyms), packed or not. What a query makes of them is left to spelling and
+query.
 """
 
 from __future__ import annotations
@@ -75,9 +76,12 @@ def _names(name: str, lines: Iterable[str]) -> Iterator[tuple[str, ...]]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            yield (str(row["text"]).partition(": ")[0], *(str(label) for label in row.get("labels") or ()))
-        except (ValueError, KeyError, TypeError) as error:
-            raise TerminologyError(f"Expected JSON with `text` in line {number} of {name}: {error}") from error
+            head = row["name"] if "name" in row else str(row["text"]).partition(": ")[0]
+            yield (str(head), *(str(other) for key in ("synonyms", "labels") for other in row.get(key) or ()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TerminologyError(
+                f"Expected JSON with `name` or `text` in line {number} of {name}: {error}"
+            ) from error
 
 
 def _usable(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -103,6 +103,18 @@ def test_a_report_that_says_the_opposite_is_no_hit_and_it_is_said(engine: Search
     assert (only.total, only.hits, only.good_match) == (2, (), False)
 
 
+def test_who_denies_a_finding_denies_it_on_every_side_and_of_every_size(engine: SearchEngine) -> None:
+    for text in ("severe hydrocephalus", "left hydrocephalus", "obstructive hydrocephalus"):
+        assert {"gl01", "gl02"}.isdisjoint(names(engine.search(text=text, k=15)))
+
+
+def test_beside_a_finding_what_states_the_excluded_one_is_no_hit(engine: SearchEngine) -> None:
+    answer = engine.search(text="glioma without midline shift", k=15)
+    assert names(answer)[0] == "gl02"
+    assert "gl01" not in names(answer)
+    assert answer.contradicted == 1
+
+
 def test_possibility_history_and_side_are_asked_for(engine: SearchEngine) -> None:
     assert not engine.search(text="possible glioma").good_match
     assert names(engine.search(text="left haemorrhage"))[0] == "ha01"

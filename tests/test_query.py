@@ -37,6 +37,8 @@ def test_the_examples_in_the_docstrings_hold(module) -> None:
         ("no midline shift", [("no midline shift", "absent")]),
         ("without hydrocephalus", [("no hydrocephalus", "absent")]),
         ("absence of atrophy", [("no atrophy", "absent")]),
+        ("bilateral atrophy", [("bilateral atrophy", "present")]),
+        ("\uff4d\uff45\uff4e\uff49\uff4e\uff47\uff49\uff4f\uff4d\uff41", [("meningioma", "present")]),
         ("atrophy: none", [("no atrophy", "absent")]),
         ("hydrocephalus ruled out", [("no hydrocephalus", "absent")]),
         ("negative for aneurysm", [("no aneurysm", "absent")]),

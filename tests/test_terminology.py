@@ -17,6 +17,7 @@ ROWS = (
         "text": "Rasmussen encephalitis: chronic inflammation",
         "labels": ["Rasmussen encephalitis", "Rasmussen syndrome"],
     },
+    {"name": "hydrocephalus", "synonyms": ["water on the brain"]},
     {"text": "haemorrhage", "labels": ["haemorrhage", "extravasation"]},
     {"text": "xanthoastrocytoma", "labels": ["xanthoastrocytoma"]},
     {"text": "a name that has far too many words in it to be one", "labels": []},
@@ -31,7 +32,7 @@ def write(path: Path, rows: tuple[dict[str, object], ...] = ROWS) -> Path:
 
 @pytest.mark.parametrize("name", ["terms.jsonl", "terms.jsonl.gz"])
 def test_synonyms_widen_queries_and_words_mend_misspellings(tmp_path: Path, name: str) -> None:
-    assert import_terms(write(tmp_path / name), tmp_path / "data") == (2, 1)
+    assert import_terms(write(tmp_path / name), tmp_path / "data") == (3, 1)
     words = lexicon(stored_terms(tmp_path / "data"))
     own = understand("Rasmussen syndrome", words=words)
     assert ("rasmussen", "encephalitis") in own.concepts[0].groups[0].forms
