@@ -61,9 +61,9 @@ _COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("matching, R@10", ("matching", ALL_TIERS, "R@10")),
     ("concepts in real texts, nDCG@10", ("concepts", "real texts", "nDCG@10")),
     ("concepts in descriptions, seen, nDCG@10", ("concepts", "descriptions, findings seen in training", "nDCG@10")),
-    ("never seen, nDCG@10", ("concepts", "descriptions, findings never seen", "nDCG@10")),
+    ("descriptions, never seen, nDCG@10", ("concepts", "descriptions, findings never seen", "nDCG@10")),
     ("presence over absence, seen", ("presence over absence", "findings seen in training")),
-    ("never seen", ("presence over absence", "findings never seen")),
+    ("presence, never seen", ("presence over absence", "findings never seen")),
 )
 
 
