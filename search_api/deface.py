@@ -124,12 +124,18 @@ def _at(grid: NDArray[np.bool_], places: NDArray[np.int64], to_grid: NDArray[np.
 
 def _nifti(voxels: NDArray[np.float32], affine: NDArray[np.float64]) -> bytes:
     """NIfTI-1 with 16-bit voxels, compressed quickly; the header holds geometry only."""
-    nibabel: Any = import_module("nibabel")
-
     low, high = float(voxels.min()), float(voxels.max())
     slope = max(abs(low), abs(high)) / LEVELS or 1.0
-    image = nibabel.Nifti1Image(np.rint(voxels / slope).astype(np.int16), affine)
-    image.header.set_slope_inter(slope, 0.0)
+    return packed_nifti(np.rint(voxels / slope).astype(np.int16), affine, slope)
+
+
+def packed_nifti(voxels: NDArray[np.integer[Any]], affine: NDArray[np.float64], slope: float | None = None) -> bytes:
+    """A compressed NIfTI-1 file whose header says nothing but geometry, and the slope where one is given."""
+    nibabel: Any = import_module("nibabel")
+
+    image = nibabel.Nifti1Image(voxels, affine)
+    if slope is not None:
+        image.header.set_slope_inter(slope, 0.0)
     image.header.set_xyzt_units("mm")
     stream = io.BytesIO()
     with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1, mtime=0) as packed:

@@ -5,11 +5,8 @@ Where heat comes from is left to encoders.explain, how slices are laid out to sl
 
 from __future__ import annotations
 
-import gzip
 import io
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +15,7 @@ from PIL import Image
 from encoders.bundle import Bundle, Encoder
 from encoders.explain import HeatMap, explain_finding, explain_sentences
 from encoders.volume import Volume
+from search_api.deface import packed_nifti
 from search_api.query import QueryError
 from search_api.slices import Plane, laid_out, slice_index, slice_size
 
@@ -99,11 +97,4 @@ def hottest(shown: ShownHeat) -> tuple[int, int, int]:
 
 def heat_volume(shown: ShownHeat) -> bytes:
     """The heat as a compressed NIfTI-1 volume on its own grid, 0 to 255."""
-    nibabel: Any = import_module("nibabel")
-
-    image = nibabel.Nifti1Image(np.rint(shown.heat.heat * 255).astype(np.uint8), shown.heat.affine)
-    image.header.set_xyzt_units("mm")
-    stream = io.BytesIO()
-    with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1, mtime=0) as packed:
-        image.to_stream(packed)
-    return stream.getvalue()
+    return packed_nifti(np.rint(shown.heat.heat * 255).astype(np.uint8), shown.heat.affine)

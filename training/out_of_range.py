@@ -6,7 +6,7 @@ leaves one phantom in a hundred out, less a margin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle
 from encoders.in_range import FILE, RangeRule, save_rules
-from encoders.sequences import MRSequence
 from encoders.volume import Volume
 from training.other_things import draw_other
 from training.phantoms.contrast import render
@@ -72,14 +71,3 @@ def fit_rule(brains: Array, others: Array) -> RangeRule:
 def _features(bundle: Bundle, volume: Volume) -> Array:
     output, _ = bundle.see(volume)
     return np.asarray(output.features[0].numpy(), np.float32)
-
-
-def kinds_told(bundle: Bundle, rules: dict[str, RangeRule], seeds: Sequence[int]) -> dict[str, tuple[int, int]]:
-    """How many of other things are told from brains, by kind: (told, all)."""
-    told: dict[str, tuple[int, int]] = {}
-    entry = next(entry for entry in bundle.entries if MRSequence.FLAIR in entry.sequences)
-    for seed in seeds:
-        kind, volume = draw_other(seed, MRSequence.FLAIR)
-        right, count = told.get(kind, (0, 0))
-        told[kind] = (right + (not rules[entry.file].holds(_features(bundle, volume))), count + 1)
-    return told
