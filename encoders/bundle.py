@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from encoders.calibration import OperatingPoint, load_calibrations
 from encoders.findings import Finding, FindingScore, finding_score, load_findings, raw_scores
+from encoders.in_range import FILE as RANGE_FILE
+from encoders.in_range import load_rules
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
 from encoders.text import NeuroBERT
@@ -46,12 +48,13 @@ class EncodingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SeriesEncoding:
-    """The embedding (D,) of one series, unit length, and what the preprocessing noticed."""
+    """The embedding (D,) of one series, unit length, and what was noticed; `in_range`: looks like a brain MRI."""
 
     embedding: NDArray[np.float32]
     partial: bool
     coverage: float
     notes: tuple[str, ...]
+    in_range: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Bundle:
         self.finding_names, self.mask_classes = config.findings, config.mask_classes
         self.neurobert = NeuroBERT.load(folder / "text")
         self._networks = {entry.file: _network(folder / entry.file, config) for entry in self.entries}
+        self._range = load_rules(folder / RANGE_FILE)
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
         self.findings = load_findings(folder / "findings.toml")
         self._calibrations = load_calibrations(folder / "calibration.json")
@@ -129,7 +133,10 @@ class Bundle:
         entry, notes = self._entry(volume.sequence)
         prepared = preprocess(volume, self.preprocessing)
         output = self._run(entry, prepared)
-        return SeriesEncoding(_unit(output.embedding[0].numpy()), prepared.partial, prepared.coverage, notes)
+        rule = self._range.get(entry.file)
+        in_range = rule is None or rule.holds(output.features[0].numpy())
+        embedding = _unit(output.embedding[0].numpy())
+        return SeriesEncoding(embedding, prepared.partial, prepared.coverage, notes, in_range)
 
     def see(self, volume: Volume) -> tuple[VisionOutput, NetworkInput]:
         """All that the network says of one series (a batch of one), and what it saw; raises as encode_series."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from encoders.bundle import Encoder
 
 NO_NETWORK = "no_network"  # nothing is wrong with the file
+_NO_BRAIN = "It does not look like a brain MRI: its scores mean nothing."
 UNIT_TOLERANCE = 1e-2  # of a vector's length; float32 networks stay far below
 
 
@@ -70,7 +71,7 @@ def encode_one(encoder: Encoder, series: PendingSeries) -> Outcome:
         series=series,
         embedding=encoding.embedding,
         partial=encoding.partial,
-        remarks=tuple(dict.fromkeys((*volume.notes, *encoding.notes))),
+        remarks=tuple(dict.fromkeys((*volume.notes, *encoding.notes, *(() if encoding.in_range else (_NO_BRAIN,))))),
         thumbnail=picture,
         shape=tuple(int(length) for length in volume.voxels.shape),
         spacing=tuple(round(length, 4) for length in volume.spacing),

@@ -197,6 +197,7 @@ class ScoredSeries(_Document):
     partial: bool
     coverage: float
     notes: tuple[str, ...] = ()
+    not_brain_mri: bool = False
 
 
 @dataclass(frozen=True, slots=True)

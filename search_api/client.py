@@ -47,12 +47,15 @@ class Client:
         weight: float = 0.5,
         page: int = 1,
         expand: bool = True,
+        insist: bool = False,
         **filters: str | bool | None,
     ) -> Answer:
-        """Retrieve cases; scans are files to upload. Raises ApiError."""
+        """Retrieve cases; scans are files to upload, `insist` where they do not look like a brain. Raises ApiError."""
         asked: dict[str, Any] = {"q": text, "like": like, "k": k, "page": page, "expand": expand, **filters}
         if scans:
-            return Answer.from_dict(self._upload("/api/search/scan", scans, asked | {"weight": weight}))
+            return Answer.from_dict(
+                self._upload("/api/search/scan", scans, asked | {"weight": weight, "insist": insist})
+            )
         return Answer.from_dict(self._get("/api/search", asked))
 
     def score(self, scans: Sequence[Path | str]) -> ScoreReport:

@@ -87,6 +87,7 @@ def search(
     page: Annotated[int, typer.Option(help="Page of hits, from 1.")] = 1,
     weight: Annotated[float, typer.Option(help="How much a scan counts against the text, 0 to 1.")] = 0.5,
     literal: Annotated[bool, typer.Option("--literal", help="Take the words as they are.")] = False,
+    insist: Annotated[bool, typer.Option("--insist", help="Search though no scan looks like a brain.")] = False,
     sequence: SequenceOption = None,
     sex: SexOption = None,
     age: AgeOption = None,
@@ -114,6 +115,7 @@ def search(
                 weight=weight,
                 page=page,
                 expand=not literal,
+                insist=insist,
             )
         _show(answer.to_dict(), as_json, lambda: printing.answer(answer))
 
@@ -262,8 +264,8 @@ def _filters(given: dict[str, str | None]) -> CaseFilter:
 
 def _pages(engine: SearchEngine, text: str, k: int, filters: CaseFilter) -> list[Answer]:
     """As many full pages as hold `k` hits."""
-    from search_api.engine import DEEPEST_HIT, MOST_HITS_A_PAGE
     from search_api.query import QueryError
+    from search_api.question import DEEPEST_HIT, MOST_HITS_A_PAGE
 
     if not 1 <= k <= DEEPEST_HIT:
         raise QueryError("bad_k", f"Expected 1 to {DEEPEST_HIT} cases, got {k}", "Narrow the search with filters.")

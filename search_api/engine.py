@@ -35,36 +35,17 @@ from search_api.fusion import Channel, normalised, rank
 from search_api.hits import Person, hits_of, person_of_case, person_of_scans
 from search_api.match_quality import MatchQuality
 from search_api.passing import PassingCache
-from search_api.query import Query, QueryError, understand
-from search_api.retrieval import WEIGHTS, Shelves, example_channels, scan_channels, text_channels
-from search_api.scoring import EncodedScans, encode_scans, score_report
+from search_api.query import Query, understand
+from search_api.question import Question
+from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
+from search_api.scoring import EncodedScans, encode_scans, only_brain, score_report
 from search_api.spelling import Lexicon, lexicon
 from search_api.terminology import stored_terms
 from search_api.vocabulary import ReportWords
 
-MOST_HITS_A_PAGE = 200
-# Ranked so deep and no deeper: past this, filters are the way to the rest.
-DEEPEST_HIT = 2_000
-
 
 class EncoderMismatch(ValueError):
     """The generation was made by another encoder than the one that is loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, checked: a text, scans or an example, and how much of the answer to show."""
-
-    text: str | None
-    scans: tuple[Volume, ...]
-    like: str | None
-    k: int
-    page: int
-    weight: float
-    expand: bool
-    filters: CaseFilter
-    evidence: frozenset[str] | None
-    assertions: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +118,7 @@ class SearchEngine:
         expand: bool = True,
         evidence: Collection[str] | None = None,
         assertions: bool = True,
+        insist: bool = False,
     ) -> Answer:
         """Retrieve cases for a text, uploaded scans, both, or like a stored case.
 
@@ -150,6 +132,8 @@ class SearchEngine:
             the kinds that count for a text: sentence, report, words, image; None for all
         assertions
             False looks through all sentences of reports, whether they state or deny
+        insist
+            True searches with scans of which none looks like a brain MRI
 
         Raises
         ------
@@ -158,7 +142,7 @@ class SearchEngine:
         CaseMissing
             no case with the key `like`
         EncodingError
-            a scan whose MR sequence is unknown or has no network
+            a scan whose MR sequence is unknown or has no network; `not_brain_mri`, unless `insist`
         """
         began = time.perf_counter()
         asked_text = (
@@ -166,9 +150,9 @@ class SearchEngine:
         )
         kinds = None if evidence is None else frozenset(evidence)
         question = Question(
-            asked_text, tuple(scans), like, k, page, weight, expand, filters or CaseFilter(), kinds, assertions
+            asked_text, tuple(scans), like, k, page, weight, expand, filters or CaseFilter(), kinds, assertions, insist
         )
-        _check(question)
+        question.check()
         answer = self._answer(question, self._snapshot)
         return replace(answer, milliseconds=_milliseconds_since(began))
 
@@ -249,6 +233,8 @@ class SearchEngine:
             if not question.assertions:
                 query = replace(query, concepts=tuple(replace(one, asks=Asks.ANY) for one in query.concepts))
         scans = encode_scans(self._encoder, question.scans) if question.scans else None
+        if scans is not None and not question.insist:
+            scans = only_brain(scans)
         channels = self._channels(question, query, scans, shelves)
         person = _person(question, scans, shelves)
         asked = self._passing.ids(question.filters)
@@ -309,33 +295,6 @@ def _all_in(examinations: Sequence[int], passing: NDArray[np.int64]) -> bool:
     """Whether all are among the sorted row ids."""
     places = np.searchsorted(passing, examinations).clip(max=max(len(passing) - 1, 0))
     return bool(len(passing) and (passing[places] == examinations).all())
-
-
-def _check(question: Question) -> None:
-    if question.text is None and not question.scans and question.like is None:
-        raise QueryError("empty_query", "The query is empty", "Give a text, a scan or the key of a case.")
-    if not isinstance(question.k, int) or not 1 <= question.k <= MOST_HITS_A_PAGE:
-        raise QueryError(
-            "bad_k", f"Expected 1 to {MOST_HITS_A_PAGE} hits a page, got {question.k}", "Choose a smaller or larger k."
-        )
-    if (
-        not isinstance(question.page, int)
-        or question.page < 1
-        or question.page * question.k > max(DEEPEST_HIT, question.k)
-    ):
-        raise QueryError(
-            "bad_page",
-            f"Expected a page within the first {DEEPEST_HIT} hits, got page {question.page} of {question.k} hits each",
-            "Narrow the search with filters.",
-        )
-    if question.evidence is not None and not frozenset() < question.evidence <= set(WEIGHTS):
-        raise QueryError(
-            "bad_evidence",
-            f"Expected some of {', '.join(WEIGHTS)} as evidence, got none of them",
-            "Leave it out for all.",
-        )
-    if not 0.0 <= question.weight <= 1.0:
-        raise QueryError("bad_weight", f"Expected a weight of 0 to 1, got {question.weight}", "0 is text, 1 is scan.")
 
 
 def _person(question: Question, scans: EncodedScans | None, shelves: Shelves) -> Person:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from encoders.bundle import Encoder
 from encoders.calibration import OperatingPoint
 from encoders.findings import ABNORMAL, FindingScore
@@ -22,7 +20,7 @@ from indexer.report_text import ReportError, make_report
 from search_api.answers import ReportCheck, Statement, Unmentioned
 from search_api.asks import Asks
 from search_api.query import QueryError, understand
-from search_api.scoring import encode_scans
+from search_api.scoring import encode_scans, only_brain
 
 SPECIFIC = OperatingPoint("specificity", 0.95)
 SENSITIVE = OperatingPoint("sensitivity", 0.95)
@@ -39,14 +37,12 @@ def check(encoder: Encoder, volumes: Sequence[Volume], text: str) -> ReportCheck
     QueryError
         `empty_report`, `bad_report`, `no_scans`, `too_many_scans`
     EncodingError
-        a series whose MR sequence is unknown or has no network
+        a series whose MR sequence is unknown or has no network; `not_brain_mri`
     """
     report = _read(text)
-    scans = encode_scans(encoder, volumes)
-    sequences = [volume.sequence for volume in volumes if volume.sequence is not None]
-    fused = encoder.fuse(np.stack([series.embedding for series in scans.series]), sequences)
-    specific = {score.finding: score for score in encoder.score(fused, SPECIFIC)}
-    sensitive = {score.finding: score for score in encoder.score(fused, SENSITIVE)}
+    scans = only_brain(encode_scans(encoder, volumes))
+    specific = {score.finding: score for score in encoder.score(scans.embedding, SPECIFIC)}
+    sensitive = {score.finding: score for score in encoder.score(scans.embedding, SENSITIVE)}
     named = [(sentence, name) for sentence in report.sentences for name in _findings_of(encoder, sentence)]
     statements = [
         statement

@@ -19,7 +19,7 @@ from search_api.services import FILTERS, Services, engine_of, filters_of, known_
 
 router = APIRouter(prefix="/api", dependencies=[Depends(known_only)])
 
-_SEARCH_FIELDS = frozenset({"q", "weight", "region", "k", "page", "expand"}) | FILTERS
+_SEARCH_FIELDS = frozenset({"q", "weight", "region", "k", "page", "expand", "insist"}) | FILTERS
 _FILES: Mapping[str, Any] = {
     "files": {
         "type": "array",
@@ -41,6 +41,7 @@ _SEARCH_PARTS: Mapping[str, Any] = {
     "k": {"type": "integer", "minimum": 1, "maximum": 200, "default": 10},
     "page": {"type": "integer", "minimum": 1, "default": 1},
     "expand": {"type": "boolean", "default": True},
+    "insist": {"type": "boolean", "default": False, "description": "Search though no file looks like a brain MRI"},
     "region": {"type": "string", "description": "Not supported yet: refused with 422"},
     **{name: {"type": "string", "description": "As in GET /api/search"} for name in sorted(FILTERS)},
 }
@@ -80,6 +81,7 @@ async def search_scan(request: Request) -> Document:
                 weight=weight,
                 page=page,
                 expand=truth("expand", fields.get("expand")) is not False,
+                insist=truth("insist", fields.get("insist")) is True,
             )
         )
     return Document(answer.to_dict())

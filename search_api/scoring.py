@@ -6,11 +6,12 @@ The findings and their calibration belong to the encoder; what a case is retriev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from encoders.bundle import Encoder, SeriesEncoding
+from encoders.bundle import Encoder, EncodingError, SeriesEncoding
 from encoders.findings import FindingScore
 from encoders.volume import Volume
 from search_api.answers import ScoredSeries, ScoreReport
@@ -22,14 +23,22 @@ MOST_SERIES = 20
 
 @dataclass(frozen=True, slots=True)
 class EncodedScans:
+    """What a search, a score and a report check need of uploaded scans.
+
+    `series` are those that count, `embedding` (D,) is them fused; `scored` are all. `brain` is False where none looks
+    like a brain MRI: then all count and nothing is flagged.
+    """
+
     series: tuple[SeriesQuery, ...]
+    embedding: NDArray[np.float32]
+    brain: bool
     scored: tuple[ScoredSeries, ...]
     findings: tuple[FindingScore, ...]
     notices: tuple[str, ...]
 
 
 def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
-    """Encode each series and score them together.
+    """Encode each series, and score together those that look like a brain MRI.
 
     Raises
     ------
@@ -47,21 +56,38 @@ def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
             "Leave out repeated series.",
         )
     encodings = [encoder.encode_series(volume) for volume in volumes]
-    sequences = [volume.sequence for volume in volumes if volume.sequence is not None]
-    fused = encoder.fuse(np.stack([encoding.embedding for encoding in encodings]), sequences)
+    brain = any(encoding.in_range for encoding in encodings)
+    series = tuple(
+        SeriesQuery(encoding.embedding, volume.sequence)
+        for volume, encoding in zip(volumes, encodings, strict=True)
+        if encoding.in_range or not brain
+    )
+    sequences = [one.sequence for one in series if one.sequence is not None]
+    fused = encoder.fuse(np.stack([one.embedding for one in series]), sequences)
+    findings = encoder.score(fused)
     scored = tuple(
         _scored(number, volume, encoding)
         for number, (volume, encoding) in enumerate(zip(volumes, encodings, strict=True), start=1)
     )
     return EncodedScans(
-        series=tuple(
-            SeriesQuery(encoding.embedding, volume.sequence)
-            for volume, encoding in zip(volumes, encodings, strict=True)
-        ),
+        series=series,
+        embedding=fused,
+        brain=brain,
         scored=scored,
-        findings=encoder.score(fused),
+        findings=findings if brain else tuple(map(_unmeasured, findings)),
         notices=tuple(dict.fromkeys(_notices(scored))),
     )
+
+
+def only_brain(scans: EncodedScans) -> EncodedScans:
+    """The same scans; raises EncodingError `not_brain_mri` where none of them looks like a brain MRI."""
+    if not scans.brain:
+        raise EncodingError(
+            "not_brain_mri",
+            "What was uploaded does not look like a brain MRI.",
+            "Check the file and its MR sequence; `insist` searches with it all the same.",
+        )
+    return scans
 
 
 def score_report(encoder: Encoder, volumes: Sequence[Volume]) -> ScoreReport:
@@ -83,12 +109,23 @@ def _scored(number: int, volume: Volume, encoding: SeriesEncoding) -> ScoredSeri
         partial=encoding.partial,
         coverage=round(float(encoding.coverage), 4),
         notes=tuple(dict.fromkeys((*volume.notes, *encoding.notes))),
+        not_brain_mri=not encoding.in_range,
     )
+
+
+def _unmeasured(score: FindingScore) -> FindingScore:
+    """A score that no measured threshold applies to: nothing like the scan was measured."""
+    return replace(score, threshold=None, flagged=False, operating_point=None, measured=None)
 
 
 def _notices(series: Sequence[ScoredSeries]) -> list[str]:
     notices: list[str] = []
     for item in series:
+        if item.not_brain_mri:
+            notices.append(
+                f"The uploaded {item.sequence} does not look like a brain MRI: "
+                "nothing is flagged in it, and its scores mean nothing."
+            )
         if item.partial:
             notices.append(
                 f"The uploaded {item.sequence} covers only {item.coverage:.0%} of the brain: scores are less reliable."

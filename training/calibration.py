@@ -112,7 +112,7 @@ def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress
 
 
 @cache
-def _bundle(folder: Path) -> Bundle:
+def worker_bundle(folder: Path) -> Bundle:
     """The bundle of a worker process, read once."""
     torch.set_num_threads(1)
     return Bundle(folder)
@@ -129,7 +129,7 @@ def _encode_phantom(folder: Path, config: CalibrationConfig, seed: int) -> tuple
     sequences = [config.sequences[index] for index in chosen]
     volumes = [Volume.from_voxels(*render(phantom, sequence, seed), sequence) for sequence in sequences]
     present = frozenset(name for name, there in phantom.facts.labels.items() if there)
-    return _bundle(folder).encode_examination(volumes), present
+    return worker_bundle(folder).encode_examination(volumes), present
 
 
 def fit_platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The commands of training and evaluation: `train neurobert|vision|calibrate` and `evaluate ...`.
+"""The commands of training and evaluation: `train neurobert|vision|range|calibrate` and `evaluate ...`.
 
 What a search and a report check are, the front door hands in: this room knows nothing of the floors above the indexer.
 """
@@ -27,6 +27,7 @@ TextFolder = Annotated[
 ]
 Html = Annotated[Path | None, typer.Option(help="Also write the report as one self-contained HTML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+RANGE_SEED = 8_000_000
 KEPT_BACK_SEED = 9_500_000  # phantoms from here on were used for no training and no calibration
 FAILED, WRONG_USAGE = 1, 2
 
@@ -47,6 +48,7 @@ def register(app: typer.Typer, open_searcher: OpenSearcher, check_report: CheckR
     train.command("ablations")(train_ablations)
     train.command("vision")(train_vision)
     train.command("carry-over")(train_carry_over)
+    train.command("range")(train_range)
     train.command("calibrate")(train_calibrate)
     app.add_typer(train, name="train")
     app.add_typer(_evaluation(open_searcher, check_report), name="evaluate")
@@ -103,6 +105,22 @@ def train_carry_over(
 
     carried = carry_over(bundle or PRETRAINED, neurobert, out)
     typer.echo(f"Bundle written to {out}; of the new vectors' variance {carried.explained:.2f} is carried over.")
+
+
+def train_range(
+    examples: Annotated[int, typer.Option(min=40, help="How many phantoms a network, and as many other things.")] = 400,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    bundle: BundleFolder = None,
+) -> None:
+    """Learn what each network's input looks like, against other things than a brain; writes range.safetensors."""
+    import encoders
+    from indexer.progress import reporter
+    from training.out_of_range import learn_range
+
+    loaded = encoders.load(bundle)
+    with reporter("range") as progress:
+        rules = learn_range(loaded, RANGE_SEED, examples, workers, progress)
+    typer.echo(f"{len(rules)} rules written")
 
 
 def train_calibrate(config: Config, bundle: BundleFolder = None) -> None:
@@ -209,6 +227,7 @@ def _assertions_chapter(text: Path) -> Chapter:
 def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -> list[Chapter]:
     import encoders
     from indexer.progress import reporter
+    from training.evaluation_range import evaluate_range, range_table
     from training.evaluation_real import evaluate_real, real_table
     from training.evaluation_vision import evaluate_phantoms, phantoms_table
 
@@ -220,7 +239,9 @@ def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -
         with reporter("real scans") as progress:
             real = evaluate_real(loaded, dataset, progress)
         chapters.append(Chapter("Networks on real scans", real_table(real), real))
-    return chapters
+    with reporter("range") as progress:
+        taken = evaluate_range(loaded, phantoms, KEPT_BACK_SEED, dataset, progress)
+    return [*chapters, Chapter("What is taken for a brain MRI", range_table(taken), taken)]
 
 
 def _retrieval_chapter(dataset: Path | None, bundle: Path | None, open_searcher: OpenSearcher) -> Chapter:

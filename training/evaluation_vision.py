@@ -29,10 +29,6 @@ SEQUENCES = (
     MRSequence.DWI,
     MRSequence.T2STAR,
 )
-STRIPPED_AIR = 0.5  # share of voxels that hold exactly the least value, from which on a volume counts as skull-stripped
-NORMALS = ("normal", "no known abnormality")
-DIAGNOSIS_OF = {"glioma": "glioma", "white_matter_lesions": "multiple sclerosis"}
-VENTRICLES = "ventricles"  # a mask class that is no lesion
 
 
 def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, progress: Progress) -> Figures:

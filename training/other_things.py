@@ -141,7 +141,7 @@ def _scrambled(rng: np.random.Generator) -> Voxels:
         return np.asarray(np.take(voxels, rng.permutation(voxels.shape[2]), axis=2))
     spectrum = np.abs(np.fft.rfftn(voxels))
     turned = spectrum * np.exp(2j * np.pi * rng.random(spectrum.shape))
-    return np.asarray(np.fft.irfftn(turned, voxels.shape), np.float32)
+    return np.asarray(np.fft.irfftn(turned, voxels.shape, axes=(0, 1, 2)), np.float32)
 
 
 def _texture(rng: np.random.Generator) -> Voxels:

@@ -7,6 +7,11 @@ leaves one phantom in a hundred out, less a margin.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +20,7 @@ from numpy.typing import NDArray
 from encoders.bundle import Bundle
 from encoders.in_range import FILE, RangeRule, save_rules
 from encoders.volume import Volume
+from training.calibration import worker_bundle
 from training.other_things import draw_other
 from training.phantoms.contrast import render
 from training.phantoms.pathology import make_phantom
@@ -28,19 +34,17 @@ _STEPS = 300
 Array = NDArray[np.float32]
 
 
-def learn_range(bundle: Bundle, seed: int, examples: int, progress: Callable[[int, int], None]) -> dict[str, RangeRule]:
+def learn_range(
+    bundle: Bundle, seed: int, examples: int, workers: int, progress: Callable[[int, int], None]
+) -> dict[str, RangeRule]:
     """Learn a rule for every network of a bundle from `examples` phantoms and as many other things, and write them."""
-    rules = {}
-    total = len(bundle.entries) * examples
-    for number, entry in enumerate(bundle.entries):
-        brains, others = [], []
-        for index in range(examples):
-            sequence = entry.sequences[index % len(entry.sequences)]
-            phantom = make_phantom(seed + index)
-            brains.append(_features(bundle, Volume.from_voxels(*render(phantom, sequence, seed + index), sequence)))
-            others.append(_features(bundle, draw_other(seed + index, sequence)[1]))
-            progress(number * examples + index + 1, total)
-        rules[entry.file] = fit_rule(np.stack(brains), np.stack(others))
+    found: list[tuple[Array, Array]] = []
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for one in pool.map(partial(_features, bundle.folder), range(seed, seed + examples), chunksize=4):
+            found.append(one)
+            progress(len(found), examples)
+    brains, others = (np.stack(part, axis=1) for part in zip(*found, strict=True))
+    rules = {entry.file: fit_rule(*of_one) for entry, *of_one in zip(bundle.entries, brains, others, strict=True)}
     save_rules(rules, bundle.folder / FILE)
     return rules
 
@@ -68,6 +72,13 @@ def fit_rule(brains: Array, others: Array) -> RangeRule:
     return RangeRule(mean, deviation, learned.weight, learned.bias, threshold)
 
 
-def _features(bundle: Bundle, volume: Volume) -> Array:
-    output, _ = bundle.see(volume)
-    return np.asarray(output.features[0].numpy(), np.float32)
+def _features(folder: Path, seed: int) -> tuple[Array, Array]:
+    """Features (K, P) that the K networks pool of a phantom, each of its own kind, and of one other thing."""
+    bundle = worker_bundle(folder)
+    phantom = make_phantom(seed)
+    kinds = [entry.sequences[seed % len(entry.sequences)] for entry in bundle.entries]
+    brains = [Volume.from_voxels(*render(phantom, kind, seed), kind) for kind in kinds]
+    _, other = draw_other(seed, kinds[0])
+    others = [replace(other, sequence=kind) for kind in kinds]
+    seen = [np.stack([bundle.see(volume)[0].features[0].numpy() for volume in volumes]) for volumes in (brains, others)]
+    return seen[0], seen[1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from search_api.answers import Answer, Evidence, ExaminationSummary, Hit, SeriesSummary
-from search_api.engine import DEEPEST_HIT
+from search_api.question import DEEPEST_HIT
 from web.forms import SearchForm
 
 # The sequence that shows most at a glance comes first where no series is the evidence.
