@@ -11,12 +11,16 @@ from enum import StrEnum
 
 
 class Asks(StrEnum):
-    """What is asked of a concept: that it is there, is not, may be, was once, or is normal; ANY if not read."""
+    """What is asked of a concept: that it is there, is not, may be, was once, is a relative's, or is normal.
+
+    ANY if not read.
+    """
 
     PRESENT = "present"
     ABSENT = "absent"
     UNCERTAIN = "uncertain"
     HISTORICAL = "historical"
+    FAMILY = "family"
     NORMAL = "normal"
     ANY = "any"
 
@@ -78,6 +82,10 @@ _OPENING: tuple[tuple[Words, Asks], ...] = tuple(
                 ("could", "not", "exclude"),
                 ("possible",),
                 ("possibly",),
+                ("probable",),
+                ("probably",),
+                ("likely",),
+                ("presumed",),
                 ("suspected",),
                 ("suspicion", "of"),
                 ("suspicious", "for"),
@@ -91,6 +99,7 @@ _OPENING: tuple[tuple[Words, Asks], ...] = tuple(
                 ("?",),
             ),
         ),
+        (Asks.FAMILY, (("positive", "family", "history", "of"), ("family", "history", "of"), ("fh", "of"))),
         (
             Asks.HISTORICAL,
             (

@@ -39,6 +39,11 @@ def _against(store: CaseStore, concept: Concept) -> NDArray[np.int64]:
         denying = [group.denied_by for group in named]
         stating = [(*group.denied_by, *group.forms) for group in named]
     opposite = store.examinations_saying(_joined(denying), against[0])
+    if concept.asks is Asks.PRESENT:
+        for group in concept.groups:
+            if group.normal:
+                normal = store.examinations_saying(_joined([group.normal]), _STATED | _DENIED)
+                opposite = np.union1d(opposite, normal)
     if not len(opposite):
         return opposite
     return np.setdiff1d(opposite, store.examinations_saying(_joined(stating), against[1]))

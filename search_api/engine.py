@@ -267,7 +267,8 @@ class SearchEngine:
             total=len(asked),
             folded=surplus,
             contradicted=contradicted,
-            good_match=snapshot.quality.good(channels, ranked, of_text=query is not None),
+            good_match=not (query is not None and query.vague and scans is None)
+            and snapshot.quality.good(channels, ranked, of_text=query is not None),
             generation=shelves.index.name,
             encoder_id=self._encoder.encoder_id,
             milliseconds=0.0,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from search_api.asks import Asks, spans_of
 from search_api.spelling import Lexicon, Term, correct, lexicon, words_of
+from search_api.word_groups import WordGroup, both_numbers, place_of, term_forms
 
 LONGEST_TEXT = 2_000  # characters
 # Above these a text is a passage of a report rather than a list of findings, and is not taken apart.
@@ -31,6 +32,10 @@ _TOO_GENERAL = frozenset(
     {"lesion", "lesions", "mass", "masses", "abnormality", "change", "changes", "collection", "signal"}
 )
 
+_SAYS_LITTLE = frozenset({"left", "right", "lt", "rt", "l", "r", "both", "bilateral", "side", "size", "near"}) | {
+    *("mm", "cm", "ml", "brain", "head", "mr", "mri", "scan")
+}
+
 Side = Literal["left", "right"]
 _SIDES: dict[str, Side] = {"left": "left", "right": "right", "lt": "left", "rt": "right", "l": "left", "r": "right"}
 _BOTH = ("bilateral", "bilaterally", "both")
@@ -39,6 +44,7 @@ _OPPOSITE: dict[Side, Side] = {"left": "right", "right": "left"}
 _ASKED_WITH = {
     Asks.UNCERTAIN: ("possible", "asks for what reports hold to be possible"),
     Asks.HISTORICAL: ("history of", "asks for what was so before"),
+    Asks.FAMILY: ("family history of", "asks for what relatives have"),
 }
 
 # What a report says of an examination without a finding.
@@ -64,19 +70,6 @@ class QueryError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class WordGroup:
-    """Ways to write one thing, each as the words that must all be there.
-
-    Who denies one of `denied_by` denies the thing: of a name that the lexicon knows its forms, and those of what it is
-    a kind of by its last word ("obstructive hydrocephalus").
-    """
-
-    forms: tuple[tuple[str, ...], ...]
-    weight: float = 1.0
-    denied_by: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Concept:
     """One thing that is asked for: `texts` are its spellings, to be encoded and averaged; `side` where one is named."""
 
@@ -97,6 +90,12 @@ class Query:
     text: str
     concepts: tuple[Concept, ...]
     expanded: tuple[str, ...]
+
+    @property
+    def vague(self) -> bool:
+        """Whether it names nothing that a case could be a good match for: a side, a size, "brain"."""
+        words = {word for concept in self.concepts for group in concept.groups for word in group.forms[0]}
+        return all(word.isdigit() or word in _SAYS_LITTLE for word in words)
 
 
 def understand(
@@ -158,7 +157,7 @@ class _Reader:
         tokens = tuple(_TOKEN.findall(self._without_filler(text.casefold())))
         if sum(token.isalnum() for token in tokens) > _PASSAGE_WORDS:
             return self._passage(text, tokens)
-        tokens = tuple(self._corrected(tokens))
+        tokens = self._denials(tuple(self._corrected(tokens)))
         spans = [(words, asks) for words, asks in spans_of(tokens) if self._content(words)]
         if len(spans) > _PASSAGE_CONCEPTS:
             return self._passage(text, tokens)
@@ -203,6 +202,13 @@ class _Reader:
                 self.expanded.append(f'"{token}" read as "{better}"')
             corrected.append(better or token)
         return corrected
+
+    def _denials(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        """Put "no hydrocephalus" for "the ventricles are not dilated"."""
+        for phrase, term in self.lexicon.normal:
+            if "not" in phrase and (place := place_of(phrase, tokens)) is not None:
+                return (*tokens[:place], "no", *term.names[0], *tokens[place + len(phrase) :])
+        return tokens
 
     def _concept(self, words: tuple[str, ...], asks: Asks) -> Concept:
         normal = _asks_normal(words)
@@ -259,15 +265,15 @@ class _Reader:
                 spelled.append(name[0])
                 if self._content(name):
                     slight = name[0].isdigit() or name[0] in self.lexicon.normal_company
-                    forms = _numbers((name, *((twin,) for twin in self.lexicon.twins(name[0]))))
+                    forms = both_numbers((name, *((twin,) for twin in self.lexicon.twins(name[0]))))
                     if name[0] in _SIDES:
                         forms = (name, (_SIDES[name[0]],), *((both,) for both in _BOTH))
                     groups.append(WordGroup(forms, _ACCOMPANYING if slight else 1.0))
                     self._note_twins(name[0])
             else:
                 spelled.append(self._spelled(name, term, narrower))
-                forms = _forms(name, term, narrower)
-                groups.append(WordGroup(forms, denied_by=self._denied_by(name, term)))
+                forms = term_forms(name, term, narrower)
+                groups.append(self._named(name, term, forms))
         text = " ".join(spelled)
         american = text
         for british_part, american_part in self.lexicon.pairs:
@@ -275,13 +281,15 @@ class _Reader:
         british = " ".join((self.lexicon.twins(word) or (word,))[0] for word in american.split())
         return tuple(groups), tuple(dict.fromkeys((british, american)))
 
-    def _denied_by(self, name: tuple[str, ...], term: Term) -> tuple[tuple[str, ...], ...]:
-        """Forms whose denial denies a term: its own, and those of its last word where that is a term as well."""
-        forms, kind = _forms(name, term, narrower=False), term.names[0][-1:]
+    def _named(self, name: tuple[str, ...], term: Term, forms: tuple[tuple[str, ...], ...]) -> WordGroup:
+        """The group of a term, denied by its own forms and by those of its last word where that is a term as well."""
+        own, kind = term_forms(name, term, narrower=False), term.names[0][-1:]
         if not _TOO_GENERAL.isdisjoint(kind):
-            return forms if len(term.names[0]) > 1 else ()
+            return WordGroup(forms, denied_by=own if len(term.names[0]) > 1 else (), normal=term.normal)
         broad = self.lexicon.longest_term(kind)
-        return tuple(dict.fromkeys((*forms, *(_forms(kind, broad[1], narrower=False) if broad else ()))))
+        denied_by = (*own, *(term_forms(kind, broad[1], narrower=False) if broad else ()))
+        normal = (*term.normal, *(broad[1].normal if broad else ()))
+        return WordGroup(forms, denied_by=tuple(dict.fromkeys(denied_by)), normal=tuple(dict.fromkeys(normal)))
 
     def _spelled(self, name: tuple[str, ...], term: Term, narrower: bool) -> str:
         written, full = " ".join(name), " ".join(term.names[0])
@@ -297,27 +305,6 @@ class _Reader:
     def _note_twins(self, word: str) -> None:
         if twins := self.lexicon.twins(word):
             self.expanded.append(f'"{word}" also as {", ".join(twins)}')
-
-
-def _forms(name: tuple[str, ...], term: Term, narrower: bool) -> tuple[tuple[str, ...], ...]:
-    short = tuple(words_of(short) for short in term.short)
-    return tuple(dict.fromkeys((*_numbers((name, *term.names, *(term.narrower if narrower else ()))), *short)))
-
-
-def _numbers(forms: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """Every form in singular and plural: the word index does not know that "lesions" is more than one "lesion"."""
-    return tuple(dict.fromkeys((*forms, *(other for form in forms if (other := _other_number(form))))))
-
-
-def _other_number(form: tuple[str, ...]) -> tuple[str, ...] | None:
-    last = form[-1]
-    if not last.isalpha() or len(last) < 4 or last.endswith(("ss", "us", "is", "ed", "ing", "ic")):
-        return None
-    if last.endswith("ies"):
-        return (*form[:-1], f"{last[:-3]}y")
-    if last.endswith("y") and last[-2] not in "aeiou":
-        return (*form[:-1], f"{last[:-1]}ies")
-    return (*form[:-1], last[:-1] if last.endswith("s") else f"{last}s")
 
 
 def _with_nothing_abnormal(group: WordGroup) -> WordGroup:

@@ -47,6 +47,7 @@ ASSERTIONS: dict[Asks, frozenset[str] | None] = {
     Asks.UNCERTAIN: frozenset({"uncertain"}),
     # "Status post craniotomy" is told as history or seen as its result.
     Asks.HISTORICAL: frozenset({"historical", "present"}),
+    Asks.FAMILY: frozenset({"family"}),
     Asks.NORMAL: frozenset({"present", "absent"}),
     Asks.ANY: None,
 }

@@ -24,11 +24,15 @@ _OPPOSED = ("hypo", "hyper", "intra", "extra", "inter", "infra", "supra", "sub",
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Names of one thing, each as its words; `narrower` are kinds of it. The first name is the one shown."""
+    """Names of one thing, each as its words; `narrower` are kinds of it. The first name is the one shown.
+
+    `normal` are phrases that a report has where the thing is not there, without denying it by name.
+    """
 
     names: tuple[tuple[str, ...], ...]
     short: tuple[str, ...]
     narrower: tuple[tuple[str, ...], ...]
+    normal: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Lexicon:
     terms: tuple[Term, ...]
     known: frozenset[str]
     by_first_word: dict[str, tuple[tuple[tuple[str, ...], Term], ...]]
+    normal: tuple[tuple[tuple[str, ...], Term], ...]
 
     def twins(self, word: str) -> tuple[str, ...]:
         """The same word in the other spelling.
@@ -68,6 +73,7 @@ def lexicon(imported: tuple[tuple[str, ...], ...] = ()) -> Lexicon:
             names=_forms(table["names"], pairs),
             short=tuple(table.get("short", ())),
             narrower=_forms(table.get("narrower", ()), pairs),
+            normal=_forms(table.get("normal", ()), pairs),
         )
         for table in data["terms"]
     )
@@ -81,6 +87,7 @@ def lexicon(imported: tuple[tuple[str, ...], ...] = ()) -> Lexicon:
         terms=(terms := _joined(terms, imported, pairs)),
         known=known | {word for group in imported for name in group for word in words_of(name) if len(word) > _SAFE},
         by_first_word=_by_first_word(terms),
+        normal=tuple((phrase, term) for term in terms for phrase in term.normal),
     )
 
 

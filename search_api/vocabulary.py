@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from indexer.case_store import CaseStore
 from indexer.case_words import tokens_of
 from indexer.cases import CaseFilter
-from search_api.query import WordGroup
+from search_api.word_groups import WordGroup
 
 _SAMPLE = 1_000  # reports
 
