@@ -47,6 +47,7 @@ def register(app: typer.Typer, open_searcher: OpenSearcher, check_report: CheckR
     train.command("neurobert")(train_neurobert)
     train.command("ablations")(train_ablations)
     train.command("vision")(train_vision)
+    train.command("vision-ablations")(train_vision_ablations)
     train.command("carry-over")(train_carry_over)
     train.command("range")(train_range)
     train.command("calibrate")(train_calibrate)
@@ -92,6 +93,20 @@ def train_vision(
     _log()
     bundle = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps)
     typer.echo(f"Bundle written to {bundle}; calibrate it with `neurorecall train calibrate`")
+
+
+def train_vision_ablations(config: Config, out: Out, dataset: Dataset = None) -> None:
+    """Train one MR sequence's network with ever more of the objective, on the phantoms of a run, and compare."""
+    from encoders.bundle import PRETRAINED
+    from encoders.findings import load_findings
+    from encoders.text import NeuroBERT
+    from training.vision import load_config
+    from training.vision_ablation import run_ablations
+
+    _log()
+    encode = NeuroBERT.load(PRETRAINED / "text").encode
+    findings = load_findings(PRETRAINED / "findings.toml")
+    typer.echo(run_ablations(load_config(config), out, encode, findings, dataset, _tell))
 
 
 def train_carry_over(

@@ -76,8 +76,7 @@ def evaluate_real(bundle: Bundle, dataset: Path, progress: Progress) -> Figures:
 
 def see_dataset(bundle: Bundle, dataset: Path, progress: Progress) -> list[SeenSeries]:
     """Every series of a BIDS dataset that a network takes, with its lesion mask's verdict where there is one."""
-    with (dataset / "participants.tsv").open(encoding="utf-8") as file:
-        diagnoses = {row["participant_id"]: row["diagnosis"] for row in csv.DictReader(file, delimiter="\t")}
+    known = diagnoses(dataset)
     paths = sorted(dataset.glob("sub-*/**/*.nii.gz"))
     series = []
     for number, path in enumerate(paths):
@@ -92,7 +91,7 @@ def see_dataset(bundle: Bundle, dataset: Path, progress: Progress) -> list[SeenS
         participant = path.name.split("_")[0]
         series.append(
             SeenSeries(
-                group=diagnoses[participant],
+                group=known[participant],
                 participant=participant,
                 sequence=str(volume.sequence),
                 stripped=float((volume.voxels == volume.voxels.min()).mean()) > STRIPPED_AIR,
@@ -103,6 +102,12 @@ def see_dataset(bundle: Bundle, dataset: Path, progress: Progress) -> list[SeenS
             )
         )
     return series
+
+
+def diagnoses(dataset: Path) -> dict[str, str]:
+    """The diagnosis of every participant of a BIDS dataset."""
+    with (dataset / "participants.tsv").open(encoding="utf-8") as file:
+        return {row["participant_id"]: row["diagnosis"] for row in csv.DictReader(file, delimiter="\t")}
 
 
 def real_table(figures: Figures) -> str:

@@ -94,6 +94,11 @@ def area(scores: NDArray[Any], labels: NDArray[np.bool_], groups: Sequence[str] 
     return {"auc": found, "interval": (low, high), "positives": int(labels.sum()), "n": len(labels)}
 
 
+def unit_rows(embeddings: Array) -> Array:
+    """Embeddings (N, D), each of length one."""
+    return np.asarray(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), np.float32)
+
+
 def unit(embedding: Array) -> Array:
     """An embedding (D,) of length one."""
     return np.asarray(embedding / np.linalg.norm(embedding), np.float32)

@@ -143,17 +143,23 @@ def train_trunk(config: VisionTraining, out: Path) -> None:
 
 def tune_network(config: VisionTraining, out: Path, kind: int, vectors: TextVectors | None) -> None:
     """One kind's network, from the trunk: masks, findings and, with vectors, the text."""
-    name = NETWORKS[kind][0]
+    learn_kind(config, out, kind, vectors, NETWORKS[kind][0], out / f"{TRUNK}.safetensors")
+
+
+def learn_kind(
+    config: VisionTraining, out: Path, kind: int, vectors: TextVectors | None, name: str, start: Path | None = None
+) -> Path:
+    """A network for one kind, from the weights of `start` or from scratch; its file in `out`."""
     examples = config.examples(out)
     count = config.tune_volumes // config.tune_batch
     run = _Run(config, out, name, count, config.tune_learning_rate)
-    if run.step == 0:
-        run.network.load_state_dict(load_state(out / f"{TRUNK}.safetensors"))
+    if run.step == 0 and start is not None:
+        run.network.load_state_dict(load_state(start))
     for step in range(run.step, count):
         rng = np.random.default_rng((config.seed, kind, step))
         seeds = rng.choice(np.array(config.train_seeds), config.tune_batch, replace=False)
         run.update(step, [(examples.get(int(seed)), kind) for seed in seeds], vectors)
-    run.finish()
+    return run.finish()
 
 
 def trunk_schedule(config: VisionTraining) -> list[tuple[tuple[int, int], ...]]:
@@ -263,12 +269,13 @@ class _Run:
         self.step = step + 1
         self._report(len(pairs))
 
-    def finish(self) -> None:
+    def finish(self) -> Path:
         """Write the finished state; the checkpoint is no longer needed."""
         target = self.out / f"{self.name}.safetensors"
         if not target.exists():
             save_state(target, {name: tensor.half() for name, tensor in self.network.state_dict().items()})
         self._checkpoint.unlink(missing_ok=True)
+        return target
 
     def _targets(self, step: int, batch: Sequence[ExampleTexts], vectors: TextVectors) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.config.seed, step, 0x7E57))

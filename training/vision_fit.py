@@ -94,13 +94,18 @@ def encode_cohort(config: VisionTraining, out: Path, seeds: Sequence[int]) -> Co
     return Cohort(np.array(seeds), np.stack(embeddings, 1), np.stack(findings, 1), labels, facts)
 
 
-def features_of(config: VisionTraining, out: Path, kind: int, seeds: Sequence[int]) -> tuple[Array, Array]:
-    """Pooled features (N, P) and findings logits (N, F) of phantoms in one kind; kept in `out`/features."""
-    name = NETWORKS[kind][0]
+def features_of(
+    config: VisionTraining, out: Path, kind: int, seeds: Sequence[int], weights: Path | None = None
+) -> tuple[Array, Array]:
+    """Pooled features (N, P) and findings logits (N, F) of phantoms in one kind; kept in `out`/features.
+
+    By the kind's network in `out`, or by that of the file `weights`.
+    """
+    weights = weights or out / f"{NETWORKS[kind][0]}.safetensors"
     folder = out / "features"
     folder.mkdir(exist_ok=True)
-    state = load_state(out / f"{name}.safetensors")
-    path = folder / f"{name}-{_digest_of_body(state)}-{seeds[0]}-{len(seeds)}.npz"
+    state = load_state(weights)
+    path = folder / f"{weights.stem}-{_digest_of_body(state)}-{seeds[0]}-{len(seeds)}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:
             return stored["features"], stored["findings"]
