@@ -27,13 +27,17 @@ class FindingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A named abnormality with sentences that state it and sentences that deny it."""
+    """A named abnormality with sentences that state it and sentences that deny it.
+
+    `terms` are ids of public terminologies; `kind_of` is the finding that is there wherever this one is.
+    """
 
     name: str
     title: str
     present: tuple[str, ...]
     absent: tuple[str, ...]
-    radlex: str | None = None
+    terms: tuple[str, ...] = ()
+    kind_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ def load_findings(path: Path) -> tuple[Finding, ...]:
     names = [finding.name for finding in findings]
     if not names or names[0] != ABNORMAL or len(set(names)) != len(names):
         raise FindingsError(f"Expected unique findings in {path.name} that begin with '{ABNORMAL}', got {names}")
+    if unknown := {finding.kind_of for finding in findings} - {None, *names}:
+        raise FindingsError(f"Expected `kind_of` to name a finding of {path.name}, got {sorted(map(str, unknown))}")
     return findings
 
 
@@ -116,7 +122,7 @@ def finding_score(
 
 
 def _finding(table: Mapping[str, Any], where: str) -> Finding:
-    unknown = set(table) - {"name", "title", "present", "absent", "radlex"}
+    unknown = set(table) - {"name", "title", "present", "absent", "terms", "kind_of"}
     if unknown:
         raise FindingsError(f"Unknown key {sorted(unknown)} of a finding in {where}")
     present, absent = tuple(table.get("present", ())), tuple(table.get("absent", ()))
@@ -124,4 +130,6 @@ def _finding(table: Mapping[str, Any], where: str) -> Finding:
         raise FindingsError(
             f"Expected a name, present and absent sentences for each finding in {where}, got {dict(table)}"
         )
-    return Finding(table["name"], table.get("title", table["name"]), present, absent, table.get("radlex"))
+    name = str(table["name"])
+    terms = tuple(table.get("terms", ()))
+    return Finding(name, table.get("title", name), present, absent, terms, table.get("kind_of"))

@@ -7,7 +7,7 @@ the indexer's reading of reports, scores and thresholds from the encoder. Everyt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from encoders.bundle import Encoder
@@ -43,7 +43,8 @@ def check(encoder: Encoder, volumes: Sequence[Volume], text: str) -> ReportCheck
     scans = only_brain(encode_scans(encoder, volumes))
     specific = {score.finding: score for score in encoder.score(scans.embedding, SPECIFIC)}
     sensitive = {score.finding: score for score in encoder.score(scans.embedding, SENSITIVE)}
-    named = [(sentence, name) for sentence in report.sentences for name in _findings_of(encoder, sentence)]
+    likely = _Likeness(encoder, [score.finding for score in specific.values() if score.threshold is not None])
+    named = [(sentence, name) for sentence in report.sentences for name in _findings_of(likely, sentence)]
     statements = [
         statement
         for sentence, name in named
@@ -55,7 +56,7 @@ def check(encoder: Encoder, volumes: Sequence[Volume], text: str) -> ReportCheck
         notices.append("Nothing was measured for this encoder: without thresholds nothing can be flagged.")
     return ReportCheck(
         statements=tuple(statements),
-        unmentioned=tuple(_unmentioned(tuple(specific.values()), mentioned)),
+        unmentioned=tuple(_unmentioned(_broad(encoder, specific), mentioned)),
         findings=scans.findings,
         checked=len({sentence.number for sentence, _ in named}),
         encoder_id=encoder.encoder_id,
@@ -74,7 +75,7 @@ def _read(text: str) -> Report:
     return report
 
 
-def _findings_of(encoder: Encoder, sentence: Sentence) -> tuple[str, ...]:
+def _findings_of(likely: _Likeness, sentence: Sentence) -> tuple[str, ...]:
     """The findings that a sentence is about, by its words, else by likeness to the findings' own sentences."""
     if sentence.section not in _SECTIONS:
         return ()
@@ -82,19 +83,25 @@ def _findings_of(encoder: Encoder, sentence: Sentence) -> tuple[str, ...]:
         return (ABNORMAL,)
     stated = replace(sentence, assertion=Assertion.PRESENT)
     by_words = tuple(name for name in stated_findings(Report("", (), (stated,))) if name != ABNORMAL)
-    return by_words or _by_likeness(encoder, sentence.text)
+    return by_words or likely.finding_of(sentence.text)
 
 
-def _by_likeness(encoder: Encoder, text: str) -> tuple[str, ...]:
-    """The finding one of whose stating sentences is nearly this one."""
-    vector = encoder.encode_texts([text])[0]
-    likeness = {
-        finding.name: float((encoder.encode_texts(finding.present) @ vector).max())
-        for finding in encoder.findings
-        if finding.name != ABNORMAL
-    }
-    best = max(likeness, key=lambda name: likeness[name], default=None)
-    return (best,) if best is not None and likeness[best] >= _SAME_SENTENCE else ()
+class _Likeness:
+    """Tells which finding a sentence states that names none: that of which a stating sentence is nearly this one."""
+
+    def __init__(self, encoder: Encoder, names: Sequence[str]) -> None:
+        findings = [finding for finding in encoder.findings if finding.name in names and finding.name != ABNORMAL]
+        texts = [(finding.name, text) for finding in findings for text in finding.present]
+        self._encoder = encoder
+        self._names = tuple(name for name, _ in texts)
+        self._vectors = encoder.encode_texts([text for _, text in texts]) if texts else None
+
+    def finding_of(self, text: str) -> tuple[str, ...]:
+        if self._vectors is None:
+            return ()
+        likeness = self._vectors @ self._encoder.encode_texts([text])[0]
+        best = int(likeness.argmax())
+        return (self._names[best],) if likeness[best] >= _SAME_SENTENCE else ()
 
 
 def _says_normal(sentence: Sentence) -> bool:
@@ -135,6 +142,11 @@ def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: Finding
         threshold=round(float(score.threshold or 0.0), 4),
         message=f"Flagged for review. {message}",
     )
+
+
+def _broad(encoder: Encoder, scores: Mapping[str, FindingScore]) -> tuple[FindingScore, ...]:
+    """The scores of findings that are no kind of another: who mentions an infarct need not say how old it is."""
+    return tuple(scores[finding.name] for finding in encoder.findings if finding.kind_of is None)
 
 
 def _unmentioned(findings: Sequence[FindingScore], mentioned: set[str]) -> list[Unmentioned]:

@@ -93,7 +93,11 @@ def stored_findings(
 
 
 def _reasons(findings: tuple[FindingScore, ...]) -> tuple[FindingScore, ...]:
-    """The flagged findings, or where nothing is flagged the highest; "abnormal" itself is no reason."""
-    named = sorted(findings[1:], key=lambda finding: (not finding.flagged, -finding.score))
+    """The flagged findings, or where nothing is flagged the highest; "abnormal" itself is no reason.
+
+    Where some findings have a threshold, those without have no say: their scores are on no common scale.
+    """
+    measured = [finding for finding in findings[1:] if finding.threshold is not None]
+    named = sorted(measured or findings[1:], key=lambda finding: (not finding.flagged, -finding.score))
     flagged = tuple(finding for finding in named if finding.flagged)[:_MOST_REASONS]
     return flagged or tuple(named[:1])

@@ -27,6 +27,7 @@ from encoders.calibration import Calibration, ScoreSet, logistic, parse_operatin
 from encoders.sequences import MRSequence, parse_sequence
 from encoders.volume import Volume
 
+LEAST_POSITIVES = 8  # in each half: fewer choose no threshold and measure none
 Progress = Callable[[int, int], None]
 
 
@@ -79,7 +80,7 @@ def calibrate(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> 
     entries: dict[str, Any] = {}
     for finding, scores in zip(bundle.findings, raw, strict=True):
         labels = cohort.labels.get(finding.name)
-        if labels is None or min(labels[:half].sum(), labels[half:].sum()) == 0:
+        if labels is None or min(labels[:half].sum(), labels[half:].sum()) < LEAST_POSITIVES:
             continue
         point = config.operating_point_abnormal if finding.name == "abnormal" else config.operating_point
         slope, intercept = fit_platt(scores[:half], labels[:half])
@@ -128,8 +129,7 @@ def _encode_phantom(folder: Path, config: CalibrationConfig, seed: int) -> tuple
     )
     sequences = [config.sequences[index] for index in chosen]
     volumes = [Volume.from_voxels(*render(phantom, sequence, seed), sequence) for sequence in sequences]
-    present = frozenset(name for name, there in phantom.facts.labels.items() if there)
-    return worker_bundle(folder).encode_examination(volumes), present
+    return worker_bundle(folder).encode_examination(volumes), phantom.facts.findings
 
 
 def fit_platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,7 +125,6 @@ def train_carry_over(
 
 def train_range(
     examples: Annotated[int, typer.Option(min=40, help="How many phantoms a network, and as many other things.")] = 400,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     bundle: BundleFolder = None,
 ) -> None:
     """Learn what each network's input looks like, against other things than a brain; writes range.safetensors."""
@@ -134,7 +134,7 @@ def train_range(
 
     loaded = encoders.load(bundle)
     with reporter("range") as progress:
-        rules = learn_range(loaded, RANGE_SEED, examples, workers, progress)
+        rules = learn_range(loaded, RANGE_SEED, examples, _processors(), progress)
     typer.echo(f"{len(rules)} rules written")
 
 
@@ -248,7 +248,7 @@ def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -
 
     loaded = encoders.load(bundle)
     with reporter("phantoms") as progress:
-        figures = evaluate_phantoms(loaded, phantoms, KEPT_BACK_SEED, progress)
+        figures = evaluate_phantoms(loaded, phantoms, KEPT_BACK_SEED, _processors(), progress)
     chapters = [Chapter("Networks on kept-back phantoms", phantoms_table(figures), figures)]
     if dataset is not None:
         with reporter("real scans") as progress:
@@ -306,6 +306,10 @@ def _publish(chapters: list[Chapter], html: Path | None, as_json: bool) -> None:
         return
     for chapter in chapters:
         typer.echo(f"\n## {chapter.title}\n\n{chapter.table}")
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
 
 
 def _needed(folder: Path | None, option: str) -> Path:

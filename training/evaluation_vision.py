@@ -7,6 +7,11 @@ auxiliary findings head; scan to report and report to scan among all phantoms. R
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +20,7 @@ from numpy.typing import NDArray
 from encoders.bundle import Bundle
 from encoders.sequences import MRSequence
 from encoders.volume import Volume
+from training.calibration import worker_bundle
 from training.evaluation_tables import areas_table
 from training.intervals import area_with_interval, mean_interval
 
@@ -31,39 +37,40 @@ SEQUENCES = (
 )
 
 
-def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, progress: Progress) -> Figures:
-    """Areas for each finding and MR sequence, all series fused, and scan to report, on phantoms from `seed` on."""
-    from training.phantoms.contrast import render
-    from training.phantoms.pathology import make_phantom
-    from training.phantoms.reports import write_report
+@dataclass(frozen=True, slots=True)
+class SeenPhantom:
+    """What K networks say of a phantom: unit embeddings (K, D), findings logits (K, F); its findings and report."""
 
-    embeddings: list[list[Array]] = [[] for _ in SEQUENCES]
-    logits: list[list[Array]] = [[] for _ in SEQUENCES]
-    labels, reports = [], []
-    for number in range(examinations):
-        phantom = make_phantom(seed + number)
-        for kind, sequence in enumerate(SEQUENCES):
-            output, _ = bundle.see(Volume.from_voxels(*render(phantom, sequence, seed + number), sequence))
-            embeddings[kind].append(unit(output.embedding[0].numpy()))
-            logits[kind].append(output.findings[0].numpy())
-        labels.append(phantom.labels)
-        reports.append(write_report(phantom.facts, seed + number).text)
-        progress(number + 1, examinations)
-    by_kind = [np.stack(vectors) for vectors in embeddings]
-    fused = np.stack([bundle.fuse(np.stack(vectors), SEQUENCES) for vectors in zip(*by_kind, strict=True)])
-    views = [(str(sequence), by_kind[kind], np.stack(logits[kind])) for kind, sequence in enumerate(SEQUENCES)]
-    views.append(("all fused", fused, np.mean([np.stack(kind) for kind in logits], axis=0)))
+    embeddings: Array
+    logits: Array
+    findings: frozenset[str]
+    report: str
+
+
+def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, workers: int, progress: Progress) -> Figures:
+    """Areas for each finding and MR sequence, all series fused, and scan to report, on phantoms from `seed` on."""
+    seen: list[SeenPhantom] = []
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for one in pool.map(partial(_see, bundle.folder), range(seed, seed + examinations), chunksize=4):
+            seen.append(one)
+            progress(len(seen), examinations)
+    embeddings = np.stack([one.embeddings for one in seen], axis=1)
+    logits = np.stack([one.logits for one in seen], axis=1)
+    fused = np.stack([bundle.fuse(one.embeddings, SEQUENCES) for one in seen])
+    views = [(str(sequence), embeddings[kind], logits[kind]) for kind, sequence in enumerate(SEQUENCES)]
+    views.append(("all fused", fused, logits.mean(axis=0)))
     groups: Figures = {}
     for name, vectors, heads in views:
         scores = bundle.raw_scores(vectors)
         table = {}
         for row, finding in enumerate(bundle.findings):
-            truth = np.array([label[finding.name] for label in labels], np.bool_)
+            truth = np.array([finding.name in one.findings for one in seen], np.bool_)
             if 0 < truth.sum() < len(truth):
-                column = bundle.finding_names.index(finding.name)
-                table[finding.name] = {"text": area(scores[row], truth), "head": area(heads[:, column], truth)}
+                table[finding.name] = {"text": area(scores[row], truth)}
+                if finding.name in bundle.finding_names:
+                    table[finding.name]["head"] = area(heads[:, bundle.finding_names.index(finding.name)], truth)
         groups[name] = table
-    told = bundle.encode_texts(reports)
+    told = bundle.encode_texts([one.report for one in seen])
     return {
         "n": examinations,
         "groups": groups,
@@ -79,6 +86,21 @@ def phantoms_table(figures: Figures) -> str:
         cells = [f"{name} {value:.2f} ({low:.2f}-{high:.2f})" for name, (value, low, high) in figures[way].items()]
         lines += ["", f"{way.capitalize()} (all series) among {figures['n']}: {', '.join(cells)}."]
     return "\n".join(lines)
+
+
+def _see(folder: Path, seed: int) -> SeenPhantom:
+    from training.phantoms.contrast import render
+    from training.phantoms.pathology import make_phantom
+    from training.phantoms.reports import write_report
+
+    bundle, phantom = worker_bundle(folder), make_phantom(seed)
+    outputs = [bundle.see(Volume.from_voxels(*render(phantom, sequence, seed), sequence))[0] for sequence in SEQUENCES]
+    return SeenPhantom(
+        unit_rows(np.concatenate([output.embedding.numpy() for output in outputs])),
+        np.concatenate([output.findings.numpy() for output in outputs]),
+        phantom.facts.findings,
+        write_report(phantom.facts, seed).text,
+    )
 
 
 def _matching(queries: Array, gallery: Array) -> Figures:

@@ -130,6 +130,16 @@ FINDING_OF = {
 }
 
 
+# What else is true of an examination with it, by the names of the bundle's catalogue; no network is trained for these.
+_FURTHER = {
+    Pathology.LACUNAR_INFARCT: "lacunar_infarct",
+    Pathology.SUBDURAL: "subdural_collection",
+    Pathology.EXTRADURAL: "extradural_haematoma",
+    Pathology.SUBARACHNOID: "subarachnoid_haemorrhage",
+    Pathology.HIPPOCAMPAL_ATROPHY: "hippocampal_atrophy",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Abnormality:
     """One abnormality. Lengths in mm, volumes in ml; None where it does not apply or was not measured.
@@ -162,6 +172,16 @@ class Abnormality:
             return "glioma" if "residual" in self.traits else None
         return FINDING_OF.get(self.pathology)
 
+    @property
+    def further(self) -> frozenset[str]:
+        """Names of the bundle's catalogue, beyond FINDINGS, that this abnormality makes true."""
+        names = {
+            _FURTHER.get(self.pathology, ""),
+            f"{self.stage}_infarct" if self.finding == "infarct" and self.stage in ("acute", "chronic") else "",
+            "midline_shift" if "midline shift" in self.effects else "",
+        }
+        return frozenset(names - {""})
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -181,6 +201,12 @@ class Facts:
         labels["abnormal"] = any(not item.incidental for item in self.abnormalities)
         labels["mass_effect"] = any(item.effects for item in self.abnormalities)
         return labels
+
+    @property
+    def findings(self) -> frozenset[str]:
+        """Names of the bundle's catalogue that are true: those of FINDINGS, and further ones."""
+        true = {name for name, there in self.labels.items() if there}
+        return frozenset(true.union(*(item.further for item in self.abnormalities)))
 
     @property
     def diagnosis(self) -> str:
