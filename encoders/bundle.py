@@ -105,9 +105,7 @@ class Bundle:
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
         self.findings = load_findings(folder / "findings.toml")
         self._calibrations = load_calibrations(folder / "calibration.json")
-        self._prompts = tuple(
-            (self.encode_texts(finding.present), self.encode_texts(finding.absent)) for finding in self.findings
-        )
+        self._prompts = self._encode_prompts()
 
     @property
     def dim(self) -> int:
@@ -180,6 +178,13 @@ class Bundle:
     def raw_scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated scores (F, N) of embeddings (N, D), for calibration and evaluation."""
         return np.stack([raw_scores(embeddings, present, absent) for present, absent in self._prompts])
+
+    def _encode_prompts(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
+        """Embeddings of each finding's stating and denying sentences; all in one go, which is twice as fast."""
+        sets = [texts for finding in self.findings for texts in (finding.present, finding.absent)]
+        vectors = self.encode_texts([text for texts in sets for text in texts])
+        parts = np.split(vectors, np.cumsum([len(texts) for texts in sets])[:-1])
+        return tuple(zip(parts[::2], parts[1::2], strict=True))
 
     def _run(self, entry: NetworkEntry, prepared: NetworkInput) -> VisionOutput:
         with torch.inference_mode():
