@@ -49,6 +49,16 @@ VARIANTS: tuple[tuple[str, Changes], ...] = tuple(
 
 
 @dataclass(frozen=True, slots=True)
+class Measuring:
+    """What every run is measured with: texts' vectors, findings, how many phantoms are held back, and real scans."""
+
+    vectors: TextVectors
+    findings: Sequence[Finding]
+    held: int
+    real: RealScans | None
+
+
+@dataclass(frozen=True, slots=True)
 class RealScans:
     """Network inputs (N, 1, D, H, W) of one MR sequence, whose they are, and whether the person is no normal one."""
 
@@ -66,33 +76,24 @@ def run_ablations(
     say: Callable[[str], None],
 ) -> str:
     """Train and measure every variant on the phantoms in `out`, a run of the vision training; the table as Markdown."""
-    vectors = TextVectors(encode_texts)
-    real = None if dataset is None else _real_scans(dataset)
     held = config.phantoms // HELD_SHARE
+    by = Measuring(TextVectors(encode_texts), findings, held, None if dataset is None else _real_scans(dataset))
     rows: dict[str, Mapping[str, Any]] = {}
     for number, (name, changes) in enumerate(VARIANTS):
         figures = out / f"ablation-{number}.json"
         if not figures.is_file():
             say(name)
             rest = {"seed": config.seed + held, "phantoms": config.phantoms - held}
-            weights = learn_kind(replace(config, **rest, **changes), out, KIND, vectors, f"ablation-{number}")  # type: ignore[arg-type]
-            measured = _measured(config, out, weights, held, vectors, findings, real)
+            weights = learn_kind(replace(config, **rest, **changes), out, KIND, by.vectors, f"ablation-{number}")  # type: ignore[arg-type]
+            measured = _measured(config, out, weights, by)
             figures.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
         rows[name] = json.loads(figures.read_text("utf-8"))
     return _table(config, held, rows)
 
 
-def _measured(
-    config: VisionTraining,
-    out: Path,
-    weights: Path,
-    held: int,
-    vectors: TextVectors,
-    findings: Sequence[Finding],
-    real: RealScans | None,
-) -> dict[str, Any]:
+def _measured(config: VisionTraining, out: Path, weights: Path, by: Measuring) -> dict[str, Any]:
     """Figures on the first `held` phantoms; the last layer is fitted to the rest."""
-    seeds = config.train_seeds
+    seeds, held, vectors = config.train_seeds, by.held, by.vectors
     features, _ = features_of(config, out, KIND, seeds, weights)
     targets = text_targets(config, out, seeds, vectors)
     centred = targets - targets.mean(axis=0)
@@ -102,18 +103,18 @@ def _measured(
     reports = vectors([texts.report for texts in read])
     cosines = embeddings @ reports.T
     ranks = (cosines > np.diag(cosines)[:, None]).sum(axis=1)
-    asked = {finding.name: finding for finding in findings if finding.name in FINDING_NAMES}
+    asked = {finding.name: finding for finding in by.findings if finding.name in FINDING_NAMES}
     figures: dict[str, Any] = {"explained": explained, "R@10": float((ranks < DEEPEST).mean())}
     for name, finding in asked.items():
         truth = np.array([name in texts.findings for texts in read])
         figures[name] = area(_by_text(embeddings, finding, vectors), truth)
-    if real is not None:
+    if by.real is not None:
         network = SequenceNetwork(config.network).eval()
         network.load_state_dict(load_state(weights))
         with torch.inference_mode():
-            seen = [network(torch.from_numpy(voxels)[None, None]).features[0].numpy() for voxels in real.voxels]
+            seen = [network(torch.from_numpy(voxels)[None, None]).features[0].numpy() for voxels in by.real.voxels]
         scores = _by_text(unit_rows(np.stack(seen) @ weight.T + bias), asked["abnormal"], vectors)
-        figures["real"] = area(scores, real.abnormal, real.people)
+        figures["real"] = area(scores, by.real.abnormal, by.real.people)
     return figures
 
 

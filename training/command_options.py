@@ -1,0 +1,29 @@
+"""What the commands of training and evaluation take, and how they say what they do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="TOML file; see training/configs.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run: checkpoints, weights, metrics.")]
+BundleFolder = Annotated[Path | None, typer.Option("--bundle", help="Folder of a bundle; without it, the shipped one.")]
+Dataset = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="BIDS dataset with real cases.")]
+TextFolder = Annotated[
+    Path | None, typer.Option("--text", exists=True, file_okay=False, help="Folder of text records.")
+]
+Html = Annotated[Path | None, typer.Option(help="Also write the report as one self-contained HTML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def processors() -> int:
+    """Processes that may run side by side."""
+    return os.cpu_count() or 1
+
+
+def tell(line: str) -> None:
+    """Say a line on standard error, where no table is."""
+    typer.echo(line, err=True)
