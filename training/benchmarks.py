@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import encoders
-from training import benchmarks_encoding, benchmarks_index, benchmarks_search
+from training import benchmarks_encoding, benchmarks_index, benchmarks_phantoms, benchmarks_search
 
 
 def machine() -> str:
@@ -31,7 +31,7 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, Python {platform.python_version()}, {day}"
 
 
-def tables(encoding: dict[str, Any], index: dict[str, Any], search: dict[str, Any]) -> str:
+def tables(encoding: dict[str, Any], index: dict[str, Any], search: dict[str, Any], phantoms: str) -> str:
     """All figures as Markdown."""
     ratio, seconds, peaks = encoding["ratio"], encoding["seconds"], encoding["peak_mib"]
     ours, plain = seconds["ours"], seconds["plain"]
@@ -42,6 +42,8 @@ def tables(encoding: dict[str, Any], index: dict[str, Any], search: dict[str, An
 | read, preprocess and encode a 1 mm T1w of 256³, one thread, median of {encoding["rounds"]} rounds (least to most) | {ours["median"]:.2f} s ({ours["min"]:.2f}-{ours["max"]:.2f}), peak {peaks["ours"]:.0f} MiB | {plain["median"]:.2f} s ({plain["min"]:.2f}-{plain["max"]:.2f}), peak {peaks["plain"]:.0f} MiB (nibabel, MONAI Spacing, DenseNet121 fp32) | {ratio["median"]:.1f} times faster ({ratio["min"]:.1f}-{ratio["max"]:.1f}) |
 | text query over {search["cases"]:,} cases, 1,000,000 sentences: the whole HTTP call, warm, {search["queries"]} calls | p50 {search["http_p50"]:.0f} ms, p95 {search["http_p95"]:.0f} ms | p50 {search["baseline_p50"]:.0f} ms, p95 {search["baseline_p95"]:.0f} ms (FAISS flat and FTS5 alone: no fusion, no evidence, no HTTP) | {search["ratio_p50"]:.1f} times the baseline at p50 |
 | rebuild of that index from stored vectors | {index["rebuild_seconds"]:.0f} s, peak {index["rebuild_peak_mib"]:.0f} MiB | | |
+
+{phantoms}.
 """  # noqa: E501  a row of a table is a line
 
 
@@ -59,8 +61,9 @@ def main() -> None:
     sys.stdout.write(f"{index}\n")
     search = asdict(benchmarks_search.measure(asked.data))
     sys.stdout.write(f"{search}\n")
+    phantoms = benchmarks_phantoms.line(benchmarks_phantoms.measure(3 if asked.quick else 30))
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(tables(encoding, index, search), "utf-8")
+    asked.out.write_text(tables(encoding, index, search, phantoms), "utf-8")
     sys.stdout.write(asked.out.read_text("utf-8"))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
@@ -97,7 +98,9 @@ class ExampleFolder:
         if not (self.folder / f"{seed}.npz").exists():
             facts = draw_facts(seed, share_normal=self.share_normal) if seed in self.oversampled else draw_facts(seed)
             maps = load_lesion_maps(str(self.lesion_maps)) if self.lesion_maps else None
-            phantom = make_phantom(seed, facts=facts, lesion_maps=maps)
+            # The device that trains also paints; voxels and labels come back as files.
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            phantom = make_phantom(seed, facts=facts, lesion_maps=maps, device=device)
             self.write(seed, make_example(phantom, seed, self.mask_classes, self.preprocessing))
 
     def write(self, seed: int, example: Example) -> None:
@@ -161,7 +164,7 @@ def _lesion_shares(phantom: Phantom, mask_classes: Sequence[str]) -> list[tuple[
     """Label and share of lesion around every point of the phantom, for each class that it has."""
     from scipy.ndimage import uniform_filter
 
-    masks = ((number, phantom.mask(name).numpy()) for number, name in enumerate(mask_classes, start=1))
+    masks = ((number, phantom.mask(name).cpu().numpy()) for number, name in enumerate(mask_classes, start=1))
     # Mean over about one half-resolution cell, so that sampling a cell's centre gives its share.
     return [(number, uniform_filter(mask.astype(np.float32), size=2)) for number, mask in masks if mask.any()]
 
@@ -185,8 +188,6 @@ def _labels_on_grid(
 
 
 def _fill(examples: ExampleFolder, seeds: tuple[int, ...]) -> None:
-    import torch
-
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     for seed in seeds:
