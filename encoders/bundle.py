@@ -97,7 +97,7 @@ class Bundle:
         self.entries = _entries(manifest)
         self.substitutes = {MRSequence(key): MRSequence(value) for key, value in manifest["substitutes"].items()}
         self.encoder_id = f"{self.name}-{_weights_hash(folder, manifest, self.preprocessing)[:12]}"
-        config = VisionConfig.from_dict(manifest["vision"])
+        self.network_config = config = VisionConfig.from_dict(manifest["vision"])
         self.finding_names, self.mask_classes = config.findings, config.mask_classes
         self.neurobert = NeuroBERT.load(folder / "text")
         self._networks = {entry.file: _network(folder / entry.file, config) for entry in self.entries}

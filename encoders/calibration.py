@@ -17,12 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-AIMS = ("sensitivity", "specificity")
+AIMS = ("sensitivity", "specificity", "miss_rate", "ppv", "npv")
+PREDICTIVE = ("ppv", "npv")
 Z95 = 1.959964  # the normal quantile of a two-sided 95 % interval
 
 
 class CalibrationError(ValueError):
     """A calibration or an operating point that cannot be used; says what was found and what was expected."""
+
+
+class UnreachableError(CalibrationError):
+    """No threshold reaches an operating point on the examinations that thresholds are chosen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,18 @@ class Measured:
     sensitivity_interval: tuple[float, float]
     specificity_interval: tuple[float, float]
     data: str
+
+    def predictive_values(self, prevalence: float) -> tuple[float, float]:
+        """Positive and negative predictive value where a share `prevalence` of the examinations has the finding.
+
+        >>> Measured(0.9, 0.8, 100, (0.8, 0.95), (0.7, 0.9), "").predictive_values(0.5)
+        (0.8182, 0.8889)
+        """
+        true, false = prevalence * self.sensitivity, (1 - prevalence) * (1 - self.specificity)
+        right, missed = (1 - prevalence) * self.specificity, prevalence * (1 - self.sensitivity)
+        positive = true / (true + false) if true + false else math.nan
+        negative = right / (right + missed) if right + missed else math.nan
+        return round(positive, 4), round(negative, 4)
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Measured:
@@ -50,13 +67,19 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """What a threshold shall reach: `sensitivity` or `specificity`, and the value (0-1) aimed at."""
+    """What a threshold shall reach, and the value (0-1) aimed at.
+
+    `sensitivity`, `specificity`, `ppv` or `npv` (predictive values, which also need a prevalence) as measured on the
+    choosing set, or `miss_rate`: the chance of missing a further examination with the finding, which the threshold
+    keeps at or below the value whatever the scores' distribution (split-conformal: Vovk, Gammerman, Shafer 2005).
+    """
 
     aim: str
     value: float
+    prevalence: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.aim}={self.value:g}"
+        return f"{self.aim}={self.value:g}" + ("" if self.prevalence is None else f"@{self.prevalence:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +106,41 @@ class Calibration:
         return logistic(self.slope * raw + self.intercept)
 
     def threshold(self, point: OperatingPoint) -> float:
-        """The score from which on a finding is flagged, so that the first set reaches the operating point."""
+        """The score from which on a finding is flagged, so that the first set reaches the operating point.
+
+        Raises
+        ------
+        UnreachableError
+            no threshold reaches a predictive value
+        """
+        if point.aim == "miss_rate":
+            allowed = math.floor(point.value * (len(self.choosing.present) + 1) + 1e-9)
+            return float(self.choosing.present[allowed - 1]) if allowed else 0.0
+        if point.aim in PREDICTIVE:
+            return self._predictive_threshold(point)
         if point.aim == "sensitivity":
             missed = math.floor((1.0 - point.value) * len(self.choosing.present) + 1e-9)
             return float(self.choosing.present[min(missed, len(self.choosing.present) - 1)])
         passed = math.ceil(point.value * len(self.choosing.absent) - 1e-9)
         below = float(self.choosing.absent[max(passed - 1, 0)])
         return float(np.nextafter(below, 2.0))
+
+    def _predictive_threshold(self, point: OperatingPoint) -> float:
+        """The lowest threshold that reaches a positive, or the highest that reaches a negative predictive value."""
+        present, absent = self.choosing.present, self.choosing.absent
+        candidates = np.unique(np.concatenate([present, absent]))
+        share = 0.5 if point.prevalence is None else point.prevalence
+        flagged = share * (1 - np.searchsorted(present, candidates) / len(present))
+        false = (1 - share) * (1 - np.searchsorted(absent, candidates) / len(absent))
+        with np.errstate(invalid="ignore"):
+            if point.aim == "ppv":
+                reached = candidates[flagged / (flagged + false) >= point.value]
+            else:
+                right = (1 - share) - false
+                reached = candidates[right / (right + share - flagged) >= point.value][::-1]
+        if not len(reached):
+            raise UnreachableError(f"No threshold reaches {point}")
+        return float(reached[0])
 
     def measured(self, threshold: float) -> Measured:
         """Sensitivity and specificity of a threshold on the second set."""
@@ -117,19 +168,26 @@ class Calibration:
 
 
 def parse_operating_point(text: str) -> OperatingPoint:
-    """Read `sensitivity=0.95` or `specificity=0.9`.
+    """Read `sensitivity=0.95`, `specificity=0.9`, `miss_rate=0.05`, or `ppv=0.8@0.1` at a prevalence of one in ten.
 
-    >>> parse_operating_point("sensitivity=0.95")
-    OperatingPoint(aim='sensitivity', value=0.95)
+    >>> str(parse_operating_point("sensitivity=0.95")), str(parse_operating_point("npv=0.99@0.3"))
+    ('sensitivity=0.95', 'npv=0.99@0.3')
     """
-    aim, _, number = text.partition("=")
+    name, _, number = text.partition("=")
+    aim, (value, at, prevalence) = name.strip(), number.partition("@")
+    if aim in AIMS and _share(value) and (_share(prevalence) if aim in PREDICTIVE else not at):
+        return OperatingPoint(aim, float(value), float(prevalence) if at else None)
+    raise CalibrationError(
+        "Expected an operating point such as sensitivity=0.95, specificity=0.9, miss_rate=0.05 or ppv=0.8@0.1 "
+        f"(at a prevalence), got '{text[:40]}'"
+    )
+
+
+def _share(text: str) -> bool:
     try:
-        value = float(number)
+        return 0.0 < float(text) < 1.0
     except ValueError:
-        value = math.nan
-    if aim.strip() not in AIMS or not 0.0 < value < 1.0:
-        raise CalibrationError(f"Expected an operating point such as sensitivity=0.95, got '{text[:40]}'")
-    return OperatingPoint(aim.strip(), value)
+        return False
 
 
 def load_calibrations(path: Path) -> dict[str, Calibration]:

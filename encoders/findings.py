@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.calibration import Calibration, Measured, OperatingPoint, logistic
+from encoders.calibration import Calibration, Measured, OperatingPoint, UnreachableError, logistic
 
 ABNORMAL = "abnormal"
 
@@ -109,7 +109,10 @@ def finding_score(
     if calibration is None:
         return FindingScore(finding.name, finding.title, logistic(raw), None, False, None, None)
     score, point = calibration.score(raw), point or calibration.operating_point
-    threshold = calibration.threshold(point)
+    try:
+        threshold = calibration.threshold(point)
+    except UnreachableError:
+        return FindingScore(finding.name, finding.title, score, None, False, str(point), None)
     return FindingScore(
         finding=finding.name,
         title=finding.title,

@@ -223,13 +223,19 @@ class EmbeddingStore:
 
     def unscored(self, encoder_id: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
         """The series' embeddings of every examination whose findings were not scored since they were made."""
+        return self._series(encoder_id, "e.examination_id NOT IN (SELECT examination_id FROM scored)")
+
+    def reported(self, encoder_id: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
+        """The series' embeddings of every examination that has a report."""
+        return self._series(encoder_id, "e.examination_id IN (SELECT examination_id FROM report)")
+
+    def _series(self, encoder_id: str, condition: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
+        statement = (
+            "SELECT e.examination_id, s.sequence, e.vector FROM embedding e JOIN series s ON s.id = e.item_id"  # noqa: S608
+            f" WHERE e.kind = 'series' AND e.encoder_id = ? AND {condition} ORDER BY s.examination_id, s.number"
+        )
         with self._connections.reading() as database:
-            rows = database.execute(
-                "SELECT e.examination_id, s.sequence, e.vector FROM embedding e JOIN series s ON s.id = e.item_id"
-                " WHERE e.kind = 'series' AND e.encoder_id = ? AND e.examination_id NOT IN"
-                " (SELECT examination_id FROM scored) ORDER BY s.examination_id, s.number",
-                (encoder_id,),
-            ).fetchall()
+            rows = database.execute(statement, (encoder_id,)).fetchall()
         found: dict[int, list[tuple[MRSequence, NDArray[np.float32]]]] = {}
         for examination, sequence, blob in rows:
             vector = np.frombuffer(blob, np.float16).astype(np.float32)

@@ -50,7 +50,7 @@ def examination(request: Request, key: str) -> Document:
 def triage(
     request: Request,
     operating_point: Annotated[
-        str | None, Query(description="What the threshold shall reach: sensitivity=0.95 or specificity=0.9")
+        str | None, Query(description="What the threshold shall reach: sensitivity=0.95, miss_rate=0.05 or ppv=0.8@0.1")
     ] = None,
     sequence: Text = None,
     sex: Text = None,

@@ -74,7 +74,9 @@ def read_operating_point(text: str | None) -> OperatingPoint | None:
     try:
         return parse_operating_point(text)
     except CalibrationError as error:
-        raise QueryError("bad_operating_point", str(error), "Write sensitivity=0.95 or specificity=0.9.") from error
+        raise QueryError(
+            "bad_operating_point", str(error), "Write sensitivity=0.95, specificity=0.9, miss_rate=0.05 or ppv=0.8@0.1."
+        ) from error
 
 
 def stored_findings(

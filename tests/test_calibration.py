@@ -13,6 +13,7 @@ from encoders.calibration import (
     CalibrationError,
     OperatingPoint,
     ScoreSet,
+    UnreachableError,
     load_calibrations,
     parse_operating_point,
     wilson_interval,
@@ -43,6 +44,56 @@ def test_a_threshold_reaches_its_operating_point_on_the_choosing_set_and_no_more
     specific = calibrated.threshold(OperatingPoint("specificity", value))
     assert (absent < specific).mean() >= value
     assert (absent < np.nextafter(specific, 0) - 1e-9).mean() < value
+
+
+@pytest.mark.parametrize("prevalence", [0.1, 0.5])
+def test_a_threshold_reaches_its_predictive_value_and_no_other_does_sooner(prevalence: float) -> None:
+    calibrated = calibration()
+    present, absent = calibrated.choosing.present, calibrated.choosing.absent
+
+    def values(threshold: float) -> tuple[float, float]:
+        sensitivity, specificity = (present >= threshold).mean(), (absent < threshold).mean()
+        true, false = prevalence * sensitivity, (1 - prevalence) * (1 - specificity)
+        right, missed = (1 - prevalence) * specificity, prevalence * (1 - sensitivity)
+        return float(true / (true + false)), float(right / (right + missed)) if right else 0.0
+
+    scores = np.unique(np.concatenate([present, absent]))
+    positive = calibrated.threshold(OperatingPoint("ppv", 0.8, prevalence))
+    assert values(positive)[0] >= 0.8
+    assert all(values(score)[0] < 0.8 for score in scores[scores < positive])
+    negative = calibrated.threshold(OperatingPoint("npv", 0.95, prevalence))
+    assert values(negative)[1] >= 0.95
+    assert all(values(score)[1] < 0.95 for score in scores[scores > negative])
+
+
+def test_an_unreachable_predictive_value_flags_nothing() -> None:
+    scores = ScoreSet(np.linspace(0.4, 0.6, 20), np.linspace(0.4, 0.6, 20))
+    useless = Calibration(1.0, 0.0, OperatingPoint("sensitivity", 0.9), scores, scores, "made up")
+    point = OperatingPoint("ppv", 0.9, 0.1)
+    with pytest.raises(UnreachableError):
+        useless.threshold(point)
+    score = finding_score(FINDING, 9.0, useless, point)
+    assert (score.threshold, score.flagged, score.measured, score.operating_point) == (None, False, None, "ppv=0.9@0.1")
+
+
+def test_the_miss_rate_is_kept_over_many_draws_of_the_choosing_set() -> None:
+    generator = np.random.default_rng(5)
+    absent = np.array([0.1, 0.2])
+    missed = []
+    for _ in range(3000):
+        drawn = ScoreSet(np.sort(generator.beta(2, 2, 29)), absent)
+        threshold = Calibration(1.0, 0.0, OperatingPoint("miss_rate", 0.1), drawn, drawn, "").threshold(
+            OperatingPoint("miss_rate", 0.1)
+        )
+        missed.append(generator.beta(2, 2) < threshold)
+    assert np.mean(missed) == pytest.approx(0.1, abs=0.02)
+    few = ScoreSet(np.array([0.7, 0.8]), absent)
+    assert (
+        Calibration(1.0, 0.0, OperatingPoint("miss_rate", 0.1), few, few, "").threshold(
+            OperatingPoint("miss_rate", 0.1)
+        )
+        == 0.0
+    )
 
 
 def test_figures_are_measured_on_the_other_set() -> None:

@@ -1,7 +1,8 @@
-"""Calibration: Platt scaling and thresholds of a bundle's findings, from phantoms that no network was trained on.
+"""Calibration: Platt scaling and thresholds of a bundle's findings, on examinations that no network was trained on.
 
-The phantoms are rendered in several MR sequences, encoded and fused as real examinations are. Half of them fit the
-scaling and choose the thresholds, the other half measure them. `calibration.json` in the bundle holds the outcome.
+These are phantoms, rendered in several MR sequences, encoded and fused as real examinations are, or a site's own
+reported examinations. Half of them fit the scaling and choose the thresholds, the other half measure them.
+`calibration.json` in the bundle holds the outcome.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from encoders.bundle import Bundle
 from encoders.calibration import Calibration, ScoreSet, logistic, parse_operating_point
 from encoders.sequences import MRSequence, parse_sequence
 from encoders.volume import Volume
+from indexer.case_store import CaseStore
+from indexer.finding_words import stated_findings
 
-LEAST_POSITIVES = 8  # in each half: fewer choose no threshold and measure none
+LEAST_EACH = 8  # with and without a finding, in each half: fewer choose no threshold and measure none
 Progress = Callable[[int, int], None]
 
 
@@ -53,10 +56,11 @@ class CalibrationConfig:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationCohort:
-    """Fused embeddings (N, D) of examinations, and whether each finding is there, (N,) by name."""
+    """Fused embeddings (N, D) of examinations, whether each finding is there, (N,) by name, and what they are."""
 
     embeddings: NDArray[np.float32]
     labels: dict[str, NDArray[np.bool_]]
+    data: str
 
 
 def load_config(path: Path) -> CalibrationConfig:
@@ -71,16 +75,18 @@ def load_config(path: Path) -> CalibrationConfig:
     return CalibrationConfig(**table)
 
 
-def calibrate(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> dict[str, Any]:
-    """Calibrate every finding of a bundle on kept-back phantoms; the document that `calibration.json` holds."""
-    cohort = phantom_cohort(bundle, config, progress)
+def calibrate(bundle: Bundle, config: CalibrationConfig, cohort: CalibrationCohort) -> dict[str, Any]:
+    """Calibrate every finding of a bundle on a cohort; the document that `calibration.json` holds.
+
+    The first half of the cohort fits the scaling and chooses the thresholds, the second half measures them.
+    """
     date = datetime.now(UTC).date().isoformat()
     raw = bundle.raw_scores(cohort.embeddings).astype(np.float64)
-    half = config.examinations // 2
+    half = len(cohort.embeddings) // 2
     entries: dict[str, Any] = {}
     for finding, scores in zip(bundle.findings, raw, strict=True):
         labels = cohort.labels.get(finding.name)
-        if labels is None or min(labels[:half].sum(), labels[half:].sum()) < LEAST_POSITIVES:
+        if labels is None or min(_fewer(labels[:half]), _fewer(labels[half:])) < LEAST_EACH:
             continue
         point = config.operating_point_abnormal if finding.name == "abnormal" else config.operating_point
         slope, intercept = fit_platt(scores[:half], labels[:half])
@@ -93,7 +99,7 @@ def calibrate(bundle: Bundle, config: CalibrationConfig, progress: Progress) -> 
             operating_point=parse_operating_point(point),
             choosing=_score_set(scaled[:half], labels[:half]),
             measuring=_score_set(scaled[half:], labels[half:]),
-            data=f"{config.examinations - half} phantom examinations, seeds from {config.seed + half}, {date}",
+            data=f"{len(scaled) - half} {cohort.data}, {date}",
         ).to_dict()
     digest = hashlib.sha256(cohort.embeddings.tobytes()).hexdigest()
     return {"date": date, "encoder_id": bundle.encoder_id, "data_sha256": digest, "findings": entries}
@@ -109,7 +115,33 @@ def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress
             made.append(one)
             progress(len(made), len(seeds))
     labels = {finding.name: np.array([finding.name in present for _, present in made]) for finding in bundle.findings}
-    return CalibrationCohort(np.stack([embedding for embedding, _ in made]), labels)
+    note = f"phantom examinations, seeds from {config.seed + config.examinations // 2}"
+    return CalibrationCohort(np.stack([embedding for embedding, _ in made]), labels, note)
+
+
+def site_cohort(bundle: Bundle, data: Path) -> CalibrationCohort:
+    """The reported examinations of a data directory; what a report states of a finding is taken for the truth.
+
+    People stay whole: all examinations of one are in the same half, give or take the one in the middle.
+
+    Raises
+    ------
+    CalibrationConfigError
+        the data directory holds no vectors of this bundle and reports beside them
+    """
+    with CaseStore.open(data, read_only=True) as store:
+        series = store.embeddings.reported(bundle.encoder_id)
+        people = store.participants(series)
+        ids = sorted(series, key=lambda row: (hashlib.sha256(people[row].encode()).digest(), row))
+        reports = {row: one.report for row, one in store.examinations(ids).items()}
+    if not ids:
+        raise CalibrationConfigError(
+            f"Expected reported examinations encoded by {bundle.encoder_id}, found none; run neurorecall rebuild first"
+        )
+    fused = [bundle.fuse(np.stack([v for _, v in series[row]]), [name for name, _ in series[row]]) for row in ids]
+    stated = [frozenset(stated_findings(report)) if (report := reports[row]) else frozenset() for row in ids]
+    labels = {finding.name: np.array([finding.name in found for found in stated]) for finding in bundle.findings}
+    return CalibrationCohort(np.stack(fused), labels, "reported examinations of this site, truth by their reports")
 
 
 @cache
@@ -153,6 +185,11 @@ def write_calibration(folder: Path, document: dict[str, Any]) -> None:
     temporary = folder / "calibration.json.tmp"
     temporary.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     temporary.replace(folder / "calibration.json")
+
+
+def _fewer(labels: NDArray[np.bool_]) -> int:
+    """How many there are of the rarer kind."""
+    return int(min(labels.sum(), (~labels).sum()))
 
 
 def _score_set(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> ScoreSet:

@@ -15,6 +15,9 @@ Dataset = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help
 TextFolder = Annotated[
     Path | None, typer.Option("--text", exists=True, file_okay=False, help="Folder of text records.")
 ]
+SiteData = Annotated[
+    Path | None, typer.Option("--data", exists=True, file_okay=False, help="Data directory with ingested examinations.")
+]
 Html = Annotated[Path | None, typer.Option(help="Also write the report as one self-contained HTML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.command_options import BundleFolder, Config, Dataset, Out, processors, tell
+from training.command_options import BundleFolder, Config, Dataset, Out, SiteData, processors, tell
 from training.evaluation_commands import evaluation
 
 if TYPE_CHECKING:
@@ -64,15 +64,27 @@ def train_vision(
     lesion_maps: Annotated[
         Path | None, typer.Option(help="Folder of lesion masks in MNI space, or their file.")
     ] = None,
+    data: SiteData = None,
+    bundle: BundleFolder = None,
 ) -> None:
-    """Train one network a kind of MR sequence on phantoms, fit it to NeuroBERT; the bundle is OUT/bundle."""
+    """Train one network a kind of MR sequence on phantoms, fit it to NeuroBERT; the bundle is OUT/bundle.
+
+    With --data the networks of --bundle go on learning from the reported examinations of that data directory instead.
+    """
+    import encoders
     from encoders.bundle import PRETRAINED
+    from indexer.progress import reporter
+    from training.site_pairs import train_on_site
     from training.vision import load_config
     from training.vision_run import train_bundle
 
     _log()
-    bundle = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps)
-    typer.echo(f"Bundle written to {bundle}; calibrate it with `neurorecall train calibrate`")
+    if data is None:
+        made = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps)
+    else:
+        with reporter("examinations") as progress:
+            made = train_on_site(load_config(config), data, out, encoders.load(bundle), progress)
+    typer.echo(f"Bundle written to {made}; calibrate it with `neurorecall train calibrate`")
 
 
 def train_vision_ablations(config: Config, out: Out, dataset: Dataset = None) -> None:
@@ -117,15 +129,22 @@ def train_range(
     typer.echo(f"{len(rules)} rules written")
 
 
-def train_calibrate(config: Config, bundle: BundleFolder = None) -> None:
-    """Choose and measure the thresholds of findings on kept-back phantoms; writes the bundle's calibration.json."""
+def train_calibrate(config: Config, bundle: BundleFolder = None, data: SiteData = None) -> None:
+    """Choose and measure the thresholds of findings; writes the bundle's calibration.json.
+
+    On kept-back phantoms, or with --data on the reported examinations of a data directory that this bundle encoded.
+    """
     import encoders
     from indexer.progress import reporter
-    from training.calibration import calibrate, load_config, write_calibration
+    from training.calibration import calibrate, load_config, phantom_cohort, site_cohort, write_calibration
 
-    loaded = encoders.load(bundle)
-    with reporter("calibrate") as progress:
-        document = calibrate(loaded, load_config(config), progress)
+    loaded, settings = encoders.load(bundle), load_config(config)
+    if data is None:
+        with reporter("calibrate") as progress:
+            cohort = phantom_cohort(loaded, settings, progress)
+    else:
+        cohort = site_cohort(loaded, data)
+    document = calibrate(loaded, settings, cohort)
     write_calibration(loaded.folder, document)
     typer.echo(f"{len(document['findings'])} findings calibrated")
 

@@ -74,8 +74,8 @@ def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, workers: int
     return {
         "n": examinations,
         "groups": groups,
-        "scan to report": _matching(fused, told),
-        "report to scan": _matching(told, fused),
+        "scan to report": matching(fused, told),
+        "report to scan": matching(told, fused),
     }
 
 
@@ -103,7 +103,8 @@ def _see(folder: Path, seed: int) -> SeenPhantom:
     )
 
 
-def _matching(queries: Array, gallery: Array) -> Figures:
+def matching(queries: Array, gallery: Array) -> Figures:
+    """R@1 and R@10 of unit vectors (N, D): how often row i of the gallery is among the nearest of query i."""
     cosines = queries @ gallery.T
     ranks = (cosines > np.diag(cosines)[:, None]).sum(axis=1) + 1
     found = {f"R@{depth}": (ranks <= depth).astype(np.float64) for depth in (1, 10)}

@@ -143,13 +143,23 @@ def train_trunk(config: VisionTraining, out: Path) -> None:
 
 def tune_network(config: VisionTraining, out: Path, kind: int, vectors: TextVectors | None) -> None:
     """One kind's network, from the trunk: masks, findings and, with vectors, the text."""
-    learn_kind(config, out, kind, vectors, NETWORKS[kind][0], out / f"{TRUNK}.safetensors")
+    learn_kind(config, out, kind, vectors, NETWORKS[kind][0], start=out / f"{TRUNK}.safetensors")
 
 
 def learn_kind(
-    config: VisionTraining, out: Path, kind: int, vectors: TextVectors | None, name: str, start: Path | None = None
+    config: VisionTraining,
+    out: Path,
+    kind: int,
+    vectors: TextVectors | None,
+    name: str,
+    *,
+    start: Path | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Path:
-    """A network for one kind, from the weights of `start` or from scratch; its file in `out`."""
+    """A network for one kind, from the weights of `start` or from scratch; its file in `out`.
+
+    It learns from the examples `seeds`, those of the training where none are given.
+    """
     examples = config.examples(out)
     count = config.tune_volumes // config.tune_batch
     run = _Run(config, out, name, count, config.tune_learning_rate)
@@ -157,8 +167,8 @@ def learn_kind(
         run.network.load_state_dict(load_state(start))
     for step in range(run.step, count):
         rng = np.random.default_rng((config.seed, kind, step))
-        seeds = rng.choice(np.array(config.train_seeds), config.tune_batch, replace=False)
-        run.update(step, [(examples.get(int(seed)), kind) for seed in seeds], vectors)
+        drawn = rng.choice(np.array(seeds or config.train_seeds), config.tune_batch, replace=False)
+        run.update(step, [(examples.get(int(seed)), kind) for seed in drawn], vectors)
     return run.finish()
 
 
@@ -249,8 +259,8 @@ class _Run:
             group["lr"] = self.rate * _one_cycle(step / self.steps)
         with autocast(self.device):
             output = self.network(voxels)
-        masks = mask_loss(output.masks, labels)
         findings = findings_loss(output.findings, present)
+        masks = mask_loss(output.masks, labels) if config.mask_weight else torch.zeros(())
         loss = config.mask_weight * masks + config.findings_weight * findings
         text = torch.zeros(())
         if vectors is not None:

@@ -1,0 +1,118 @@
+"""Training on a hospital's own pairs: what is learned from, what is kept back, and that the new bundle is whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from test_vision import training
+
+import encoders
+from encoders.bundle import PRETRAINED, Bundle
+from encoders.vision import SequenceNetwork
+from indexer.case_store import CaseStore
+from indexer.ingest import ingest
+from indexer.rebuild import rebuild
+from training import calibration, site_pairs
+from training.assembly import assemble
+from training.calibration import CalibrationConfigError, calibrate, load_config, site_cohort, write_calibration
+from training.phantoms.cohort import write_cohort
+from training.site_pairs import prepare, train_on_site
+from training.vision import VisionTraining, VisionTrainingError, save_state
+from training.vision_examples import NETWORKS
+
+__all__ = ["training"]  # the fixture
+CASES = 16
+
+
+def quiet(done: int, total: int) -> None:
+    assert done <= total
+
+
+@pytest.fixture
+def tiny(training: VisionTraining) -> VisionTraining:
+    return dataclasses.replace(training, phantoms=CASES, tune_volumes=12, tune_batch=3, contrasted=4)
+
+
+@pytest.fixture
+def bundle(tiny: VisionTraining, tmp_path: Path) -> Bundle:
+    """The shipped NeuroBERT with small networks that have learned nothing."""
+    home = tmp_path / "shipped"
+    home.mkdir()
+    for name, _ in NETWORKS:
+        save_state(home / f"{name}.safetensors", SequenceNetwork(tiny.network).half().state_dict())
+    shutil.copyfile(PRETRAINED / "findings.toml", home / "findings.toml")
+    assemble("tiny", PRETRAINED / "text", home, tiny.network, {name: 0.5 for name, _ in NETWORKS}, home)
+    return encoders.load(home)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    write_cohort(folder / "cohort", cases=CASES, seed=77)
+    ingest(str(folder / "cohort"), folder / "data", reports=folder / "cohort" / "reports.tsv")
+    return folder / "data"
+
+
+@pytest.mark.slow
+def test_the_networks_go_on_learning_from_ingested_pairs(
+    tiny: VisionTraining, bundle: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_pairs, "LEAST_SERIES", 6)
+    made = train_on_site(tiny, data, tmp_path / "run", bundle, quiet)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
+    learned = {name for name, count in metrics["series"].items() if count >= 6}
+    assert learned == set(metrics["kept back"]) != set()
+    for name, _ in NETWORKS:
+        same = (made / "vision" / f"{name}.safetensors").read_bytes() == (
+            bundle.folder / "vision" / f"{name}.safetensors"
+        ).read_bytes()
+        assert same == (name not in learned), name
+    after = encoders.load(made)
+    assert after.encoder_id != bundle.encoder_id
+    assert after.findings == bundle.findings
+    # Nothing that is finished is done again.
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "examples").iterdir()}
+    pairs = prepare(tiny, data, tmp_path / "run", bundle, quiet)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "examples").iterdir()} == stamps
+    for kind in range(len(NETWORKS)):
+        assert max(pairs.learned[kind], default=-1) < pairs.config.phantoms
+        assert min(pairs.kept[kind], default=CASES) >= pairs.config.phantoms
+    with CaseStore.open(data, read_only=True) as store:
+        assert pairs.config.phantoms + pairs.config.test_phantoms == store.counts().reported
+
+
+@pytest.mark.slow
+def test_too_few_series_and_another_shape_are_refused(
+    tiny: VisionTraining, bundle: Bundle, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(VisionTrainingError, match="reported series"):
+        train_on_site(tiny, data, tmp_path / "few", bundle, quiet)
+    other = dataclasses.replace(tiny, channels=(16, 16, 16, 16))
+    with pytest.raises(VisionTrainingError, match="shape"):
+        train_on_site(other, data, tmp_path / "other", bundle, quiet)
+
+
+@pytest.mark.slow
+def test_a_site_calibrates_on_its_own_reports(
+    bundle: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_config(Path(calibration.__file__).parent / "configs" / "calibration.toml")
+    with pytest.raises(CalibrationConfigError, match="rebuild"):
+        site_cohort(bundle, data)
+    shutil.copytree(data, tmp_path / "data")
+    rebuild(tmp_path / "data", bundle)
+    cohort = site_cohort(bundle, tmp_path / "data")
+    assert len(cohort.embeddings) == len(cohort.labels["abnormal"]) <= CASES
+    monkeypatch.setattr(calibration, "LEAST_EACH", 1)
+    monkeypatch.setattr(calibration, "fit_platt", lambda *_: (1.0, 0.0))
+    document = calibrate(bundle, settings, cohort)
+    assert document["encoder_id"] == bundle.encoder_id
+    assert document["findings"]
+    assert all("this site" in entry["data"] for entry in document["findings"].values())
+    write_calibration(bundle.folder, document)
+    scores = encoders.load(bundle.folder).score(cohort.embeddings[0])
+    assert {one.finding for one in scores if one.threshold is not None} == set(document["findings"])
