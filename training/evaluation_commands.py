@@ -84,6 +84,23 @@ def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.
         """How often reports are flagged that are right, and that belong to another examination."""
         _publish([_report_check_chapter(phantoms, bundle, check_report)], html, as_json)
 
+    @evaluate.command("calibration")
+    def calibration(
+        bundle: BundleFolder = None,
+        plot: Annotated[Path | None, typer.Option(help="Also draw reliability diagrams as PNG.")] = None,
+        html: Html = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """How far the calibrated scores of a bundle can be believed, and what its thresholds reach."""
+        from encoders.bundle import PRETRAINED
+        from encoders.calibration import load_calibrations
+        from training.reliability import draw_reliability, reliability, reliability_table
+
+        figures = reliability(load_calibrations((bundle or PRETRAINED) / "calibration.json"))
+        if plot is not None:
+            draw_reliability(figures, plot)
+        _publish([Chapter("Calibrated scores", reliability_table(figures), figures)], html, as_json)
+
     @evaluate.command("triage")
     def triage(
         arrivals: Annotated[float, typer.Option(help="Examinations that arrive a day.")] = 60.0,

@@ -1,0 +1,107 @@
+"""How far a bundle's calibrated scores can be believed: reliability diagrams, Brier score and calibration error.
+
+All of it on the half of the calibration's examinations that neither scaled the scores nor chose a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.calibration import Calibration, wilson_interval
+from training.intervals import area_with_interval
+
+BINS = 8  # of about equally many examinations
+_COLUMNS = 4  # of the picture
+Figures = dict[str, Any]
+Array = NDArray[np.float64]
+
+
+def reliability(calibrations: Mapping[str, Calibration]) -> Figures:
+    """Figures of each calibrated finding: area, Brier score, calibration error, bins, and its operating point's."""
+    return {name: _figures(calibration) for name, calibration in calibrations.items()}
+
+
+def reliability_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """The figures as Markdown."""
+    lines = [
+        "| finding | positives/n | area under the curve | Brier score (always the prevalence) | calibration error |"
+        " operating point | sensitivity | specificity |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in figures.items():
+        lines.append(
+            f"| {name} | {one['positives']}/{one['n']} | {_interval(one['area'], *one['area_interval'])}"
+            f" | {one['brier']:.3f} ({one['brier_of_prevalence']:.3f}) | {one['calibration_error']:.3f}"
+            f" | {one['operating_point']} | {_interval(one['sensitivity'], *one['sensitivity_interval'])}"
+            f" | {_interval(one['specificity'], *one['specificity_interval'])} |"
+        )
+    return "\n".join(lines)
+
+
+def draw_reliability(figures: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Write the reliability diagrams, one panel a finding: share with the finding against the score, by bins."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(figures) // _COLUMNS)
+    figure = Figure(figsize=(2.6 * _COLUMNS, 2.7 * rows), layout="constrained")
+    for place, (name, one) in enumerate(figures.items(), 1):
+        axes = figure.add_subplot(rows, _COLUMNS, place)
+        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
+        scores = [bin_["score"] for bin_ in one["bins"]]
+        shares = np.array([bin_["share"] for bin_ in one["bins"]])
+        ends = np.array([bin_["interval"] for bin_ in one["bins"]]).T
+        axes.errorbar(scores, shares, np.abs(ends - shares), fmt="o-", markersize=3, linewidth=0.8, color="#3b6ea5")
+        axes.set(title=name.replace("_", " "), xlim=(0, 1), ylim=(0, 1))
+        axes.title.set_fontsize(8)
+        axes.tick_params(labelsize=7)
+    figure.supxlabel("calibrated score", fontsize=8)
+    figure.supylabel("share with the finding", fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def _figures(calibration: Calibration) -> Figures:
+    present, absent = calibration.measuring.present, calibration.measuring.absent
+    scores = np.concatenate([present, absent])
+    truth = np.concatenate([np.ones(len(present)), np.zeros(len(absent))])
+    bins = _bins(scores, truth)
+    found, low, high = area_with_interval(scores, truth.astype(np.bool_))
+    measured = calibration.measured(calibration.threshold(calibration.operating_point))
+    return {
+        "n": len(scores),
+        "positives": len(present),
+        "area": found,
+        "area_interval": (low, high),
+        "brier": float(((scores - truth) ** 2).mean()),
+        "brier_of_prevalence": float(truth.mean() * (1 - truth.mean())),
+        "calibration_error": sum(one["n"] * abs(one["share"] - one["score"]) for one in bins) / len(scores),
+        "bins": bins,
+        "operating_point": str(calibration.operating_point),
+        "sensitivity": measured.sensitivity,
+        "sensitivity_interval": measured.sensitivity_interval,
+        "specificity": measured.specificity,
+        "specificity_interval": measured.specificity_interval,
+        "data": calibration.data,
+    }
+
+
+def _bins(scores: Array, truth: Array) -> list[Figures]:
+    """Examinations in order of their score, cut into parts of about the same size."""
+    parts = np.array_split(np.argsort(scores, kind="stable"), min(BINS, len(scores)))
+    return [
+        {
+            "n": len(rows),
+            "score": float(scores[rows].mean()),
+            "share": float(truth[rows].mean()),
+            "interval": wilson_interval(int(truth[rows].sum()), len(rows)),
+        }
+        for rows in parts
+    ]
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
