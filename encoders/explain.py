@@ -21,13 +21,17 @@ from encoders.preprocess import NetworkInput
 from encoders.vision import SequenceNetwork
 from encoders.volume import Volume
 
-# Which lesion masks show a finding; what is not listed is explained as a sentence.
+# Which lesion masks show a finding, or what it is a kind of; what is not listed is explained as a sentence.
 CLASSES_OF = {
     "infarct": ("infarct",),
     "white_matter_lesions": ("white_matter_lesion",),
     "small_vessel_disease": ("white_matter_lesion",),
     "glioma": ("tumour", "oedema"),
     "metastases": ("tumour",),
+    "lymphoma": ("tumour",),
+    "craniopharyngioma": ("tumour",),
+    "posterior_fossa_tumour": ("tumour",),
+    "pineal_mass": ("tumour",),
     "meningioma": ("tumour",),
     "schwannoma": ("tumour",),
     "pituitary_mass": ("tumour",),
@@ -36,6 +40,7 @@ CLASSES_OF = {
     "abscess": ("other", "oedema"),
     "cyst": ("other",),
     "hydrocephalus": ("ventricles",),
+    "oedema": ("oedema",),
     "abnormal": ("tumour", "white_matter_lesion", "infarct", "blood", "other", "oedema"),
 }
 WINDOW = 2  # cells of the level above the deepest: 16 mm each
@@ -73,7 +78,8 @@ def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
     known = {item.name: item for item in bundle.findings}
     if finding not in known:
         raise ExplainError(f"Expected one of {', '.join(known)} as finding, got {finding!r}")
-    rows = [bundle.mask_classes.index(name) for name in CLASSES_OF.get(finding, ()) if name in bundle.mask_classes]
+    shown_by = CLASSES_OF.get(finding) or CLASSES_OF.get(known[finding].kind_of or "", ())
+    rows = [bundle.mask_classes.index(name) for name in shown_by if name in bundle.mask_classes]
     if not rows:
         return explain_sentences(bundle, volume, known[finding].present, known[finding].absent)
     output, prepared = bundle.see(volume)
