@@ -46,6 +46,7 @@ def settings() -> str:
     from search_api.settings import Settings
 
     lines = ["| variable | default | |", "|---|---|---|"]
+    lines.append("| `NEURORECALL_BUNDLE` | the bundle that ships | Folder of the encoder, for every command. |")
     for name, field in Settings.model_fields.items():
         default = "the user's data directory" if field.default_factory else f"`{field.default}`"
         lines.append(f"| `NEURORECALL_{name.upper()}` | {default} | {field.description or ''} |")

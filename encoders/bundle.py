@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,14 +210,14 @@ class Bundle:
 
 
 def load(folder: str | Path | None = None) -> Bundle:
-    """The bundle of a folder; without one, the bundle that ships with the package.
+    """The bundle of a folder; without one, that of NEURORECALL_BUNDLE, or else the bundle that ships.
 
     Raises
     ------
     BundleError
         when a file is missing, of another format, or does not fit the others
     """
-    return Bundle(PRETRAINED if folder is None else Path(folder))
+    return Bundle(Path(folder or os.environ.get("NEURORECALL_BUNDLE") or PRETRAINED))
 
 
 def weight_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -89,6 +89,15 @@ def test_texts_and_scores_follow_the_contract(bundle: Bundle) -> None:
         bundle.score(np.zeros(3, np.float32))
 
 
+def test_the_environment_names_another_bundle(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURORECALL_BUNDLE", str(tmp_path / "none"))
+    with pytest.raises(BundleError):
+        encoders.load()
+    assert encoders.load(PRETRAINED).encoder_id == bundle.encoder_id
+    monkeypatch.setenv("NEURORECALL_BUNDLE", str(PRETRAINED))
+    assert encoders.load().encoder_id == bundle.encoder_id
+
+
 def test_the_id_names_the_weights_and_damage_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     copy = tmp_path / "bundle"
     shutil.copytree(PRETRAINED, copy)
