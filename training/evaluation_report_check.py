@@ -38,22 +38,26 @@ def evaluate_report_check(
     from training.phantoms.pathology import make_phantom
     from training.phantoms.reports import write_report
 
-    phantoms = [make_phantom(seed + number) for number in range(examinations)]
-    reports = [write_report(phantom.facts, seed + number).text for number, phantom in enumerate(phantoms)]
-    own = swapped = 0
-    for number, phantom in enumerate(phantoms):
+    own = swapped = compared = 0
+    earlier: list[tuple[str, str]] = []  # diagnosis and report
+    for number in range(examinations):
+        phantom = make_phantom(seed + number)
         volumes = [Volume.from_voxels(*render(phantom, sequence, seed + number), sequence) for sequence in SEQUENCES]
-        order = [(number + step) % examinations for step in range(1, examinations)]
-        other = next((row for row in order if phantoms[row].facts.diagnosis != phantom.facts.diagnosis), number)
-        own += _flags(check(encoder, volumes, reports[number]))
-        swapped += _flags(check(encoder, volumes, reports[other]))
+        report, diagnosis = write_report(phantom.facts, seed + number).text, phantom.facts.diagnosis
+        own += _flags(check(encoder, volumes, report))
+        # Another person's: the last report with another diagnosis.
+        other = next((text for known, text in reversed(earlier) if known != diagnosis), None)
+        if other is not None:
+            compared += 1
+            swapped += _flags(check(encoder, volumes, other))
+        earlier.append((diagnosis, report))
         progress(number + 1, examinations)
     return ReportCheckFigures(
         examinations,
         own / examinations,
         wilson_interval(own, examinations),
-        swapped / examinations,
-        wilson_interval(swapped, examinations),
+        swapped / max(compared, 1),
+        wilson_interval(swapped, compared),
     )
 
 
