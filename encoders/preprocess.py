@@ -224,17 +224,22 @@ def _weights(
     return weights[:, first:last].astype(np.float32), first, last
 
 
+def brain_ellipsoid(settings: Preprocessing, radii_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
+    """The points (X, Y, Z) of the grid within an ellipsoid about the middle of where a brain is put."""
+    centre = (np.array(settings.shape) - 1) / 2
+    centre[2] = settings.shape[2] - (settings.top_margin_mm + settings.centre_below_top_mm) / settings.spacing_mm
+    radii = np.array(radii_mm) / settings.spacing_mm
+    x, y, z = (
+        ((np.arange(n, dtype=np.float32) - c) / r) ** 2 for n, c, r in zip(settings.shape, centre, radii, strict=True)
+    )
+    return np.asarray(x[:, None, None] + y[None, :, None] + z[None, None, :] < 1.0)
+
+
 def _normalise(grid: NDArray[np.float32], settings: Preprocessing) -> NDArray[np.float32]:
     low = float(np.percentile(grid[::2, ::2, ::2], 0.5))
     if low < -0.05 * float(grid.max()):
         grid = grid - np.float32(low)
-    centre = (np.array(settings.shape) - 1) / 2
-    centre[2] = settings.shape[2] - (settings.top_margin_mm + settings.centre_below_top_mm) / settings.spacing_mm
-    radii = np.array(settings.ellipsoid_mm) / settings.spacing_mm
-    axes = [
-        ((np.arange(n, dtype=np.float32) - c) / r) ** 2 for n, c, r in zip(settings.shape, centre, radii, strict=True)
-    ]
-    inside = grid[axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :] < 1.0]
+    inside = grid[brain_ellipsoid(settings, settings.ellipsoid_mm)]
     signal = inside[inside > 0.05 * float(grid.max())]
     if signal.size < inside.size / 50:
         signal = grid[grid > 0.05 * float(grid.max())]

@@ -10,12 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.preprocess import Preprocessing
+from encoders.preprocess import Preprocessing, brain_ellipsoid
 
 _SIGNAL = 0.35  # of the brain's median
 _ERODED, _GROWN, _CLOSED = 3, 4, 4  # grid points of 2 mm
-
-
 _RADII_MM = (76.0, 96.0, 75.0)
 
 
@@ -28,7 +26,7 @@ def brain_mask(voxels: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where the brain is in a network input (X, Y, Z), its ventricles and sulci included."""
     from scipy import ndimage
 
-    signal = (ndimage.uniform_filter(voxels, 3) > _SIGNAL) & _frame(voxels.shape)
+    signal = (ndimage.uniform_filter(voxels, 3) > _SIGNAL) & brain_ellipsoid(Preprocessing(), _RADII_MM)
     ball = ndimage.generate_binary_structure(3, 1)
     core = ndimage.binary_erosion(signal, ball, _ERODED)
     labels, count = ndimage.label(core)
@@ -39,13 +37,3 @@ def brain_mask(voxels: NDArray[np.float32]) -> NDArray[np.bool_]:
     padded = np.pad(grown, _CLOSED + 1)
     closed = ndimage.binary_closing(padded, ball, _CLOSED)[(slice(_CLOSED + 1, -_CLOSED - 1),) * 3]
     return np.asarray(ndimage.binary_fill_holes(closed))
-
-
-def _frame(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The ellipsoid in which the preprocessing puts a brain."""
-    settings = Preprocessing()
-    centre = (np.array(shape) - 1) / 2
-    centre[2] = shape[2] - (settings.top_margin_mm + settings.centre_below_top_mm) / settings.spacing_mm
-    radii = np.array(_RADII_MM) / settings.spacing_mm
-    x, y, z = (((np.arange(n) - c) / r) ** 2 for n, c, r in zip(shape, centre, radii, strict=True))
-    return np.asarray(x[:, None, None] + y[None, :, None] + z[None, None, :] < 1)

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from encoders.findings import Finding, raw_scores
-from training.intervals import area_with_interval
+from training.evaluation_vision import area
 from training.phantoms.facts import FINDINGS
 from training.vision import EncodeTexts, VisionTraining
 from training.vision_examples import NETWORKS
@@ -58,16 +57,6 @@ def phantom_figures(cohort: Cohort, findings: Sequence[Finding], encode_texts: E
             column = FINDINGS.index(finding.name)
             labels = cohort.labels[:, column]
             scores = raw_scores(embeddings, encode_texts(finding.present), encode_texts(finding.absent))
-            table[finding.name] = {"head": _area(logits[:, column], labels), "text": _area(scores, labels)}
+            table[finding.name] = {"head": area(logits[:, column], labels), "text": area(scores, labels)}
         figures[name] = table
     return figures
-
-
-def _area(scores: NDArray[Any], labels: NDArray[np.bool_]) -> Figure:
-    area, low, high = area_with_interval(np.asarray(scores, np.float64), labels)
-    return {
-        "auc": round(area, 3),
-        "interval": [round(low, 3), round(high, 3)],
-        "positives": int(labels.sum()),
-        "n": len(labels),
-    }
