@@ -18,7 +18,7 @@ from torch import Tensor
 
 from encoders.bundle import Bundle
 from encoders.preprocess import NetworkInput
-from encoders.vision import SequenceNetwork
+from encoders.vision import LESION, SequenceNetwork
 from encoders.volume import Volume
 
 # Which lesion masks show a finding, or what it is a kind of; what is not listed is explained as a sentence.
@@ -41,7 +41,7 @@ CLASSES_OF = {
     "cyst": ("other",),
     "hydrocephalus": ("ventricles",),
     "oedema": ("oedema",),
-    "abnormal": ("tumour", "white_matter_lesion", "infarct", "blood", "other", "oedema"),
+    "abnormal": (LESION,),
 }
 WINDOW = 2  # cells of the level above the deepest: 16 mm each
 _TOGETHER = 24  # windows a pass

@@ -18,6 +18,8 @@ from torch.nn import functional as F
 GROUP = 8  # channels that share a normalisation
 SIDES = (2, 2, 2)  # left-right, back-front, down-up: how finely the masks' places enter the features
 RARE = -3.0  # logit that the masks start from: lesions are rare
+VENTRICLES = "ventricles"  # the mask class that is no lesion
+LESION = "lesion"  # the mask class that is any of the others but the ventricles; where there is one it comes last
 FAINT = 1e-4  # share of a mask below which its logarithm says nothing
 
 

@@ -64,6 +64,7 @@ def train_vision(
     lesion_maps: Annotated[
         Path | None, typer.Option(help="Folder of lesion masks in MNI space, or their file.")
     ] = None,
+    trunk: Annotated[Path | None, typer.Option(exists=True, help="Weights that the trunk starts from.")] = None,
     data: SiteData = None,
     bundle: BundleFolder = None,
 ) -> None:
@@ -75,12 +76,12 @@ def train_vision(
     from encoders.bundle import PRETRAINED
     from indexer.progress import reporter
     from training.site_pairs import train_on_site
-    from training.vision import load_config
     from training.vision_run import train_bundle
+    from training.vision_settings import load_config
 
     _log()
     if data is None:
-        made = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps)
+        made = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps, trunk)
     else:
         with reporter("examinations") as progress:
             made = train_on_site(load_config(config), data, out, encoders.load(bundle), progress)
@@ -92,8 +93,8 @@ def train_vision_ablations(config: Config, out: Out, dataset: Dataset = None) ->
     from encoders.bundle import PRETRAINED
     from encoders.findings import load_findings
     from encoders.text import NeuroBERT
-    from training.vision import load_config
     from training.vision_ablation import run_ablations
+    from training.vision_settings import load_config
 
     _log()
     encode = NeuroBERT.load(PRETRAINED / "text").encode

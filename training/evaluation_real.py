@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle, EncodingError
 from encoders.preprocess import NetworkInput
-from encoders.vision import VisionOutput
+from encoders.vision import LESION, VisionOutput
 from encoders.volume import Volume, read_volume
 from training.brain_mask import brain_only
 from training.evaluation_tables import areas_table
@@ -36,7 +36,6 @@ DIAGNOSIS_OF = {
     "haemorrhage": "haemorrhage",
 }
 AGAINST_NORMAL = ("white_matter_lesions", "glioma")
-VENTRICLES = "ventricles"  # a mask class that is no lesion
 LARGE_ML = 5.0
 
 
@@ -193,8 +192,8 @@ def _pointing(seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
 
 
 def _seen(bundle: Bundle, output: VisionOutput, prepared: NetworkInput, truth: Volume | None) -> Seen:
-    lesions = [row for row, name in enumerate(bundle.mask_classes) if name != VENTRICLES]
-    pointed = None if truth is None else _points_at_lesion(output.masks[0].numpy()[lesions], prepared, truth)
+    lesion = output.masks[0].numpy()[bundle.mask_classes.index(LESION)]
+    pointed = None if truth is None else _points_at_lesion(lesion, prepared, truth)
     return Seen(unit(output.embedding[0].numpy()), output.findings[0].numpy(), pointed)
 
 
@@ -208,9 +207,9 @@ def _millilitres(mask: Volume) -> float:
     return float((mask.voxels > 0).sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000)
 
 
-def _points_at_lesion(masks: Array, prepared: NetworkInput, truth: Volume) -> bool:
+def _points_at_lesion(lesion: Array, prepared: NetworkInput, truth: Volume) -> bool:
     """Whether the cell (two input voxels wide) of the highest lesion logit touches the true mask."""
-    surest = np.unravel_index(int(masks.max(axis=0).argmax()), masks.shape[1:])
+    surest = np.unravel_index(int(lesion.argmax()), lesion.shape)
     place = prepared.affine @ np.array([*(2.0 * np.array(surest) + 0.5), 1.0])
     voxel = (np.linalg.inv(truth.affine) @ place)[:3]
     reach = np.linalg.norm(prepared.affine[:3, :3], axis=0) / np.array(truth.spacing)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,119 +24,66 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders.preprocess import Preprocessing
-from encoders.vision import SequenceNetwork, VisionConfig
+from encoders.vision import SequenceNetwork
 from training.phantoms.facts import FINDINGS
 from training.precision import autocast
-from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleFolder, ExampleTexts, filling
-from training.vision_losses import augment, contrastive_loss, findings_loss, mask_loss, text_loss
+from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleTexts, filling
+from training.vision_losses import augment, contrastive_loss, findings_loss, masks_loss, text_loss
+from training.vision_settings import VisionTraining
 
 EncodeTexts = Callable[[Sequence[str]], NDArray[np.float32]]
+OpenTexts = Callable[[], EncodeTexts]  # goes to other processes
 TRUNK = "trunk"
-LESION_MAPS = "lesion_maps.npz"  # in the run's folder, where a folder of maps was given
 PATIENCE_SECONDS = 120.0
 LOG_STEPS = 20
 
 log = logging.getLogger(__name__)
 
 
-class VisionTrainingError(ValueError):
-    """A configuration or a checkpoint of the training that cannot be used."""
+def train(config: VisionTraining, out: Path, open_texts: OpenTexts | None = None, trunk: Path | None = None) -> None:
+    """Train the trunk, then every network, into `out`; what is finished there is not done again.
 
-
-@dataclass(frozen=True, slots=True)
-class VisionTraining:
-    """Settings of one training; counts are phantoms, each rendered once in every kind of MR sequence.
-
-    `share_normal` is that of the training's phantoms (those of the tests have a department's own); `sentence_share` is
-    the part of the text loss that goes to one sentence; `contrasted` reports are the negatives of the contrastive term.
+    The networks are trained side by side in as many processes as there are workers, each with its own text encoder.
+    With `trunk`, a file of weights, the trunk starts from what of those fits.
     """
-
-    seed: int
-    phantoms: int
-    repeats: int
-    window: int
-    batch: int
-    learning_rate: float
-    tune_volumes: int
-    tune_batch: int
-    tune_learning_rate: float
-    weight_decay: float
-    mask_weight: float
-    findings_weight: float
-    text_weight: float
-    sentence_share: float
-    contrastive_weight: float
-    contrasted: int
-    share_normal: float
-    fit_seed: int
-    fit_phantoms: int
-    ridge: tuple[float, ...]
-    test_seed: int
-    test_phantoms: int
-    workers: int
-    checkpoint_seconds: float
-    mask_classes: tuple[str, ...]
-    channels: tuple[int, ...]
-    blocks: tuple[int, ...]
-
-    @property
-    def network(self) -> VisionConfig:
-        return VisionConfig(FINDINGS, self.mask_classes, self.channels, self.blocks)
-
-    @property
-    def train_seeds(self) -> range:
-        return range(self.seed, self.seed + self.phantoms)
-
-    @property
-    def fit_seeds(self) -> tuple[int, ...]:
-        """The phantoms that the last layer is fitted to: those of the training and fresh ones."""
-        return (*self.train_seeds, *range(self.fit_seed, self.fit_seed + self.fit_phantoms))
-
-    @property
-    def test_seeds(self) -> range:
-        return range(self.test_seed, self.test_seed + self.test_phantoms)
-
-    def examples(self, out: Path) -> ExampleFolder:
-        maps = out / LESION_MAPS
-        return ExampleFolder(
-            out / "examples",
-            self.mask_classes,
-            Preprocessing(),
-            self.train_seeds,
-            self.share_normal,
-            maps if maps.exists() else None,
-        )
-
-
-def load_config(path: Path) -> VisionTraining:
-    """Read the TOML file; an unknown or a missing key is an error."""
-    table = tomllib.loads(path.read_text("utf-8"))
-    expected = {field.name for field in fields(VisionTraining)}
-    if set(table) != expected:
-        wrong = sorted(set(table) ^ expected)
-        raise VisionTrainingError(f"Expected the keys of VisionTraining in {path.name}; unknown or missing: {wrong}")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    return VisionTraining(**values)
-
-
-def train(config: VisionTraining, out: Path, encode_texts: EncodeTexts | None = None) -> None:
-    """Train the trunk, then every network, into `out`; what is finished there is not done again."""
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     (out / "training.json").write_text(json.dumps(asdict(config), indent=1), "utf-8")
     seeds = (*config.fit_seeds, *config.test_seeds)
     with filling(config.examples(out), seeds, config.workers):
-        train_trunk(config, out)
-        vectors = None if encode_texts is None else TextVectors(encode_texts)
+        train_trunk(config, out, trunk)
+    if config.workers < 2:
+        vectors = None if open_texts is None else TextVectors(open_texts())
         for kind in range(len(NETWORKS)):
             tune_network(config, out, kind, vectors)
+    else:
+        with ProcessPoolExecutor(config.workers, get_context("spawn"), _open_process, (open_texts,)) as pool:
+            list(pool.map(partial(_tune_in_process, config, out), range(len(NETWORKS))))
 
 
-def train_trunk(config: VisionTraining, out: Path) -> None:
+_of_process: list[TextVectors] = []  # of a process that tunes networks: texts are encoded once for all of them
+
+
+def _open_process(open_texts: OpenTexts | None) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    _of_process.extend([] if open_texts is None else [TextVectors(open_texts())])
+
+
+def _tune_in_process(config: VisionTraining, out: Path, kind: int) -> None:
+    tune_network(config, out, kind, _of_process[0] if _of_process else None)
+
+
+def train_trunk(config: VisionTraining, out: Path, start: Path | None = None) -> None:
     """One network over all kinds: masks and findings, a few phantoms in one kind each a step."""
     steps = trunk_schedule(config)
     examples = config.examples(out)
     run = _Run(config, out, TRUNK, len(steps), config.learning_rate)
+    if run.step == 0 and start is not None:
+        own, given = run.network.state_dict(), load_state(start)
+        fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+        log.info("%d of %d tensors of the trunk come from %s", len(fitting), len(own), start.name)
+        run.network.load_state_dict(own | fitting)
     for step in range(run.step, len(steps)):
         pairs = [(examples.get(seed, patience=PATIENCE_SECONDS), kind) for seed, kind in steps[step]]
         run.update(step, pairs, None)
@@ -260,7 +209,7 @@ class _Run:
         with autocast(self.device):
             output = self.network(voxels)
         findings = findings_loss(output.findings, present)
-        masks = mask_loss(output.masks, labels) if config.mask_weight else torch.zeros(())
+        masks = masks_loss(output.masks, labels, config.mask_classes) if config.mask_weight else torch.zeros(())
         loss = config.mask_weight * masks + config.findings_weight * findings
         text = torch.zeros(())
         if vectors is not None:
@@ -273,8 +222,11 @@ class _Run:
                 loss = loss + config.contrastive_weight * contrast
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
+        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if torch.isfinite(length):
+            self.optimiser.step()
+        else:  # oneDNN's bf16 now and then gives one that is not (torch 2.13, AVX512); one such step would end it all
+            log.warning("%s: step %d left out, its gradient is not finite", self.name, step)
         self._recent.append((float(masks.detach()), float(findings.detach()), float(text.detach())))
         self.step = step + 1
         self._report(len(pairs))

@@ -24,8 +24,9 @@ from encoders.vision import SequenceNetwork
 from encoders.volume import read_volume
 from training.evaluation_real import NORMALS, diagnoses
 from training.evaluation_vision import area, unit_rows
-from training.vision import EncodeTexts, TextVectors, VisionTraining, learn_kind, load_state
+from training.vision import EncodeTexts, TextVectors, learn_kind, load_state
 from training.vision_fit import features_of, ridge_regression, text_targets
+from training.vision_settings import VisionTraining
 
 KIND, SEQUENCE = 3, MRSequence.FLAIR  # of training.vision_examples.NETWORKS
 HELD_SHARE = 4  # one phantom in so many is held back

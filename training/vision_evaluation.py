@@ -17,9 +17,10 @@ import numpy as np
 from encoders.findings import Finding, raw_scores
 from training.evaluation_vision import area
 from training.phantoms.facts import FINDINGS
-from training.vision import EncodeTexts, VisionTraining
+from training.vision import EncodeTexts
 from training.vision_examples import NETWORKS
 from training.vision_fit import Cohort, encode_cohort, fit_embeddings
+from training.vision_settings import VisionTraining
 
 Figure = dict[str, Any]
 

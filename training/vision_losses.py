@@ -6,9 +6,13 @@ Supervising the masks is what makes phantoms carry over to real scans; the rest 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from encoders.vision import LESION, VENTRICLES
 
 EMPTY_WEIGHT = 8.0  # of the mean over all voxels, nearly all of which are empty and soon easy
 LESION_WEIGHT = 0.5  # of the mean over lesion voxels alone: without it, predicting nothing is a trap
@@ -39,6 +43,18 @@ def mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
     dice = 1 - (2 * overlap + SMOOTH) / (total + SMOOTH)
     overlap_term = (dice * there).sum() / there.sum().clamp(min=1)
     return EMPTY_WEIGHT * of_empty + LESION_WEIGHT * of_lesions.sum() / classes_there + overlap_term
+
+
+def masks_loss(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Tensor:
+    """`mask_loss` of the classes, and as much again of LESION, any of them but the ventricles, where that is one.
+
+    What is bright may be oedema, an infarct or a tumour; that it is no healthy brain is the easier thing to learn.
+    """
+    if LESION not in classes:
+        return mask_loss(logits, labels)
+    healthy = torch.tensor([0, *(number for number, name in enumerate(classes, 1) if name == VENTRICLES)])
+    lesion = (~torch.isin(labels, healthy.to(labels))).to(labels.dtype)
+    return mask_loss(logits[:, :-1], labels) + mask_loss(logits[:, -1:], lesion)
 
 
 def findings_loss(logits: Tensor, present: Tensor) -> Tensor:

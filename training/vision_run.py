@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from encoders.bundle import PRETRAINED
@@ -10,12 +11,20 @@ from encoders.findings import load_findings
 from encoders.text import NeuroBERT
 from training.assembly import assemble, fusion_weights
 from training.phantoms.lesion_maps import load_lesion_maps
-from training.vision import LESION_MAPS, VisionTraining, train
+from training.vision import EncodeTexts, train
 from training.vision_evaluation import finish
 from training.vision_examples import NETWORKS
+from training.vision_settings import LESION_MAPS, VisionTraining
 
 
-def train_bundle(config: VisionTraining, out: Path, text: Path, name: str, lesion_maps: Path | None = None) -> Path:
+def train_bundle(
+    config: VisionTraining,
+    out: Path,
+    text: Path,
+    name: str,
+    lesion_maps: Path | None = None,
+    trunk: Path | None = None,
+) -> Path:
     """Train into `out` and put a bundle together in `out`/bundle, with the text encoder of the folder `text`.
 
     With `lesion_maps`, a folder or file of training.phantoms.lesion_maps, half of the plaques follow those.
@@ -24,8 +33,13 @@ def train_bundle(config: VisionTraining, out: Path, text: Path, name: str, lesio
     if lesion_maps is not None and not (out / LESION_MAPS).exists():
         out.mkdir(parents=True, exist_ok=True)
         load_lesion_maps(str(lesion_maps)).save(out / LESION_MAPS)
-    train(config, out, NeuroBERT.load(text).encode)
+    train(config, out, partial(open_texts, text), trunk)
     return finish_bundle(config, out, text, name)
+
+
+def open_texts(text: Path) -> EncodeTexts:
+    """The text encoder of a folder."""
+    return NeuroBERT.load(text).encode
 
 
 def finish_bundle(config: VisionTraining, out: Path, text: Path, name: str) -> Path:

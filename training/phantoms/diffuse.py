@@ -115,7 +115,7 @@ def _ovoid(canvas: Canvas, centre: Tensor, radius: float, *, elongated: bool) ->
 def paint_small_vessel(item: Abnormality, canvas: Canvas) -> Abnormality:
     """Caps and rims by the ventricles, foci or confluence in the deep white matter, perhaps microbleeds."""
     severity = item.severity or "moderate"
-    reach = {"mild": 2.0, "moderate": 4.5, "severe": 8.5}[severity]
+    reach = {"mild": 1.2, "moderate": 2.0, "severe": 3.9}[severity]
     near = canvas.regions["ventricle_distance"]
     white = (canvas.fractions["white"] * 1.3 - 0.2).clamp(0, 1)
     x, y, z = canvas.origin.unbind(1)
@@ -123,7 +123,7 @@ def paint_small_vessel(item: Abnormality, canvas: Canvas) -> Abnormality:
     caps = 1 + 0.9 * torch.sigmoid((y - 18) / 4) + 0.9 * torch.sigmoid((-34 - y) / 4)
     ragged = near / (reach * caps) * torch.exp(0.35 * noise_at(canvas.points, 11, canvas.rng))
     rim = torch.sigmoid((1 - ragged) * 6) * (near > -1.5)
-    level = {"mild": 1.9, "moderate": 1.25, "severe": 0.7}[severity]
+    level = {"mild": 2.7, "moderate": 2.3, "severe": 1.75}[severity]
     deep = noise_at(canvas.points, 9, canvas.rng) + 0.6 * noise_at(canvas.points, 18, canvas.rng)
     patches = torch.sigmoid((deep - level) * 5) * (near < 26) * (canvas.regions["depth"] > 9)
     amount = torch.maximum(rim, patches) * white * above * 0.95
