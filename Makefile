@@ -65,7 +65,7 @@ evaluate: general-encoder
 	$(BIN)/neurorecall evaluate all --html runs/evaluation.html
 
 docs: setup-test
-	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md docs/text-search.md encoders/pretrained/MODEL_CARD.md
+	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md docs/text-search.md docs/vision.md encoders/pretrained/MODEL_CARD.md
 
 clean:
 	rm -rf demo-data bench-data runs artefacts

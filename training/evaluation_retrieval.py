@@ -51,6 +51,7 @@ class Searcher(Protocol):
         expand: bool = True,
         evidence: Collection[str] | None = None,
         assertions: bool = True,
+        insist: bool = False,
     ) -> Any: ...
 
 
@@ -204,7 +205,7 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
     chances: list[float] = []
     people: list[str] = []
     for case, volume in _stored_volumes(data, cases):
-        hits = searcher.search(scans=(volume,), k=len(cases)).hits
+        hits = searcher.search(scans=(volume,), k=len(cases), insist=True).hits
         first += hits[0].key == case.key
         scores.append(hits[0].score if hits[0].key == case.key else 0.0)
         sessions = [hit for hit in hits if participant[hit.key] == case.participant and hit.key != case.key]
