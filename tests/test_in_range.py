@@ -117,10 +117,10 @@ def test_the_table_says_what_was_taken_for_a_brain() -> None:
 @pytest.mark.slow
 def test_the_shipped_networks_know_other_things() -> None:
     bundle = encoders.load()
-    taken = [
-        bundle.encode_series(draw_other(seed, MRSequence.FLAIR)[1]).in_range for seed in range(9_100_000, 9_100_012)
-    ]
-    assert sum(taken) <= 1
+    things = [draw_other(seed, MRSequence.FLAIR)[1] for seed in range(9_100_000, 9_100_012)]
+    encoded = [bundle.encode_series(volume) for volume in things]
+    # What covers little of a brain is said to be partial, and not judged beyond that.
+    assert sum(one.in_range and not one.partial for one in encoded) <= 1
 
 
 @pytest.mark.shared
