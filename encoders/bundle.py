@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -106,7 +107,6 @@ class Bundle:
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
         self.findings = load_findings(folder / "findings.toml")
         self._calibrations = load_calibrations(folder / "calibration.json")
-        self._prompts = self._encode_prompts()
 
     @property
     def dim(self) -> int:
@@ -181,8 +181,12 @@ class Bundle:
         """Uncalibrated scores (F, N) of embeddings (N, D), for calibration and evaluation."""
         return np.stack([raw_scores(embeddings, present, absent) for present, absent in self._prompts])
 
-    def _encode_prompts(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
-        """Embeddings of each finding's stating and denying sentences; all in one go, which is twice as fast."""
+    @cached_property
+    def _prompts(self) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
+        """Embeddings of each finding's stating and denying sentences.
+
+        They take a second, so not before something is scored; all in one go, which is twice as fast.
+        """
         sets = [texts for finding in self.findings for texts in (finding.present, finding.absent)]
         vectors = self.encode_texts([text for texts in sets for text in texts])
         parts = np.split(vectors, np.cumsum([len(texts) for texts in sets])[:-1])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -114,9 +114,8 @@ def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress
         for one in pool.map(encode, seeds, chunksize=4):
             made.append(one)
             progress(len(made), len(seeds))
-    labels = {finding.name: np.array([finding.name in present for _, present in made]) for finding in bundle.findings}
-    note = f"phantom examinations, seeds from {config.seed + config.examinations // 2}"
-    return CalibrationCohort(np.stack([embedding for embedding, _ in made]), labels, note)
+    embeddings, present = zip(*made, strict=True)
+    return _cohort(bundle, embeddings, present, f"phantom examinations, seeds from {seeds[len(seeds) // 2]}")
 
 
 def site_cohort(bundle: Bundle, data: Path) -> CalibrationCohort:
@@ -140,8 +139,14 @@ def site_cohort(bundle: Bundle, data: Path) -> CalibrationCohort:
         )
     fused = [bundle.fuse(np.stack([v for _, v in series[row]]), [name for name, _ in series[row]]) for row in ids]
     stated = [frozenset(stated_findings(report)) if (report := reports[row]) else frozenset() for row in ids]
-    labels = {finding.name: np.array([finding.name in found for found in stated]) for finding in bundle.findings}
-    return CalibrationCohort(np.stack(fused), labels, "reported examinations of this site, truth by their reports")
+    return _cohort(bundle, fused, stated, "reported examinations of this site, truth by their reports")
+
+
+def _cohort(
+    bundle: Bundle, embeddings: Sequence[NDArray[np.float32]], present: Sequence[frozenset[str]], data: str
+) -> CalibrationCohort:
+    labels = {finding.name: np.array([finding.name in found for found in present]) for finding in bundle.findings}
+    return CalibrationCohort(np.stack(embeddings), labels, data)
 
 
 @cache

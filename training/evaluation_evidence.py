@@ -21,6 +21,7 @@ from indexer.cases import CaseFilter, Examination
 from indexer.ingest import ingest
 from indexer.rebuild import rebuild
 from training.evaluation_retrieval import OpenSearcher, Searcher
+from training.evaluation_tables import interval_cell
 from training.intervals import mean_interval
 
 DEPTH = 10
@@ -113,9 +114,7 @@ def evidence_table(figures: EvidenceFigures) -> str:
         "|---|---|---|",
     ]
     for name, _ in VARIANTS:
-        cells = [
-            f"{mean:.2f} ({low:.2f}-{high:.2f})" for mean, low, high in (figures.precision[name], figures.gain[name])
-        ]
+        cells = [interval_cell(*figure) for figure in (figures.precision[name], figures.gain[name])]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

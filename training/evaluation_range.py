@@ -13,6 +13,7 @@ import numpy as np
 from encoders.bundle import Bundle
 from encoders.sequences import MRSequence
 from encoders.volume import Volume, read_volume
+from training.evaluation_tables import interval_cell
 from training.evaluation_vision import SEQUENCES, Figures, Progress
 from training.intervals import mean_interval
 from training.other_things import KINDS, draw_other
@@ -48,7 +49,7 @@ def range_table(figures: Mapping[str, Mapping[str, float]]) -> str:
     """The figures as Markdown."""
     lines = ["| series of | n | taken for a brain MRI |", "|---|---|---|"]
     lines += [
-        f"| {kind} | {figure['n']} | {figure['value']:.2f} ({figure['low']:.2f}-{figure['high']:.2f}) |"
+        f"| {kind} | {figure['n']} | {interval_cell(figure['value'], figure['low'], figure['high'])} |"
         for kind, figure in figures.items()
     ]
     return "\n".join(lines)

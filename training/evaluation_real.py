@@ -21,7 +21,7 @@ from encoders.vision import LESION, VisionOutput
 from encoders.volume import Volume, read_volume
 from training.brain_mask import brain_only
 from training.evaluation_tables import areas_table
-from training.evaluation_vision import Figures, Progress, area, unit
+from training.evaluation_vision import Figures, Progress, area, unit_rows
 
 Array = NDArray[np.float32]
 STRIPPED_AIR = 0.5  # share of voxels that hold exactly the least value, from which on a volume counts as skull-stripped
@@ -194,7 +194,7 @@ def _pointing(seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
 def _seen(bundle: Bundle, output: VisionOutput, prepared: NetworkInput, truth: Volume | None) -> Seen:
     lesion = output.masks[0].numpy()[bundle.mask_classes.index(LESION)]
     pointed = None if truth is None else _points_at_lesion(lesion, prepared, truth)
-    return Seen(unit(output.embedding[0].numpy()), output.findings[0].numpy(), pointed)
+    return Seen(unit_rows(output.embedding.numpy())[0], output.findings[0].numpy(), pointed)
 
 
 def _mask_of(dataset: Path, scan: Path) -> Volume | None:

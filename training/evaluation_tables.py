@@ -13,7 +13,9 @@ def text_table(document: Mapping[str, Any]) -> str:
     rows: dict[str, dict[str, str]] = {}
     for scorer in names:
         for label, figure in _leaves(scorers[scorer]):
-            rows.setdefault(f"{label} (n={figure['n']})", {})[scorer] = _figure(figure)
+            rows.setdefault(f"{label} (n={figure['n']})", {})[scorer] = interval_cell(
+                figure["value"], figure["low"], figure["high"]
+            )
     lines = [f"| figure | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
     lines += [f"| {label} | {' | '.join(cells.get(name, '') for name in names)} |" for label, cells in rows.items()]
     return "\n".join(lines)
@@ -41,12 +43,16 @@ def _leaves(figures: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Map
         yield from _leaves(value, (*path, str(key)))
 
 
-def _figure(figure: Mapping[str, Any]) -> str:
-    return f"{figure['value']:.2f} ({figure['low']:.2f}-{figure['high']:.2f})"
+def interval_cell(value: float, low: float, high: float) -> str:
+    """A figure with its interval.
+
+    >>> interval_cell(0.912, 0.8, 1)
+    '0.91 (0.80-1.00)'
+    """
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
 
 
 def _area(cell: Mapping[str, Any] | None) -> str:
     if cell is None:
         return ""
-    low, high = cell["interval"]
-    return f"{cell['auc']:.2f} ({low:.2f}-{high:.2f}), {cell['positives']}/{cell['n']}"
+    return f"{interval_cell(cell['auc'], *cell['interval'])}, {cell['positives']}/{cell['n']}"

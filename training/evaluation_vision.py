@@ -21,7 +21,7 @@ from encoders.bundle import Bundle
 from encoders.sequences import MRSequence
 from encoders.volume import Volume
 from training.calibration import worker_bundle
-from training.evaluation_tables import areas_table
+from training.evaluation_tables import areas_table, interval_cell
 from training.intervals import area_with_interval, mean_interval
 
 Array = NDArray[np.float32]
@@ -83,7 +83,7 @@ def phantoms_table(figures: Figures) -> str:
     """The figures as Markdown."""
     lines = [f"n = {figures['n']} phantom examinations; positives/n.", "", areas_table(figures["groups"])]
     for way in ("scan to report", "report to scan"):
-        cells = [f"{name} {value:.2f} ({low:.2f}-{high:.2f})" for name, (value, low, high) in figures[way].items()]
+        cells = [f"{name} {interval_cell(*figure)}" for name, figure in figures[way].items()]
         lines += ["", f"{way.capitalize()} (all series) among {figures['n']}: {', '.join(cells)}."]
     return "\n".join(lines)
 
@@ -120,8 +120,3 @@ def area(scores: NDArray[Any], labels: NDArray[np.bool_], groups: Sequence[str] 
 def unit_rows(embeddings: Array) -> Array:
     """Embeddings (N, D), each of length one."""
     return np.asarray(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), np.float32)
-
-
-def unit(embedding: Array) -> Array:
-    """An embedding (D,) of length one."""
-    return np.asarray(embedding / np.linalg.norm(embedding), np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.calibration import Calibration, wilson_interval
+from training.evaluation_tables import interval_cell
 from training.intervals import area_with_interval
 
 BINS = 8  # of about equally many examinations
@@ -35,10 +36,10 @@ def reliability_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     for name, one in figures.items():
         lines.append(
-            f"| {name} | {one['positives']}/{one['n']} | {_interval(one['area'], *one['area_interval'])}"
+            f"| {name} | {one['positives']}/{one['n']} | {interval_cell(one['area'], *one['area_interval'])}"
             f" | {one['brier']:.3f} ({one['brier_of_prevalence']:.3f}) | {one['calibration_error']:.3f}"
-            f" | {one['operating_point']} | {_interval(one['sensitivity'], *one['sensitivity_interval'])}"
-            f" | {_interval(one['specificity'], *one['specificity_interval'])} |"
+            f" | {one['operating_point']} | {interval_cell(one['sensitivity'], *one['sensitivity_interval'])}"
+            f" | {interval_cell(one['specificity'], *one['specificity_interval'])} |"
         )
     return "\n".join(lines)
 
@@ -101,7 +102,3 @@ def _bins(scores: Array, truth: Array) -> list[Figures]:
         }
         for rows in parts
     ]
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    return f"{value:.2f} ({low:.2f}-{high:.2f})"

@@ -32,7 +32,7 @@ from training.evaluation_vision import area, matching, unit_rows
 from training.phantoms.facts import FINDINGS
 from training.vision import TextVectors, learn_kind, load_state, save_state
 from training.vision_examples import NETWORKS, Example, ExampleTexts, quantise
-from training.vision_fit import features_of, ridge_regression, text_targets
+from training.vision_fit import features_of, layer, ridge_regression, text_targets
 from training.vision_settings import VisionTraining, VisionTrainingError
 
 KEPT_ONE_IN = 6  # people
@@ -159,11 +159,10 @@ def _fit(pairs: SitePairs, out: Path, kind: int, weights: Path, vectors: TextVec
     features, _ = features_of(config, out, kind, pairs.learned[kind], weights)
     targets = text_targets(config, out, pairs.learned[kind], vectors)
     state = load_state(weights)
-    head, offset = state["embedding_head.weight"].numpy(), state["embedding_head.bias"].numpy()
-    left = targets - targets.mean(axis=0) - (features @ head.T + offset)
+    left = targets - targets.mean(axis=0) - layer(features, state, "embedding_head")
     weight, bias, _ = ridge_regression(features, left, config.ridge)
-    state["embedding_head.weight"] = torch.from_numpy(head + weight)
-    state["embedding_head.bias"] = torch.from_numpy(offset + bias)
+    state["embedding_head.weight"] += torch.from_numpy(weight)
+    state["embedding_head.bias"] += torch.from_numpy(bias)
     save_state(weights, {key: tensor.half() for key, tensor in state.items()})
 
 
@@ -176,7 +175,7 @@ def _measured(
         return {"n": 0}
     features, _ = features_of(pairs.config, out, kind, seeds, weights)
     state = load_state(weights)
-    embeddings = unit_rows(features @ state["embedding_head.weight"].numpy().T + state["embedding_head.bias"].numpy())
+    embeddings = unit_rows(layer(features, state, "embedding_head"))
     texts = [pairs.config.examples(out).texts(seed) for seed in seeds]
     truth = np.array([ABNORMAL in one.findings for one in texts])
     reports = vectors([one.report for one in texts])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from encoders.text import NeuroBERT
+from training.evaluation_tables import interval_cell
 from training.evaluation_text import Questions, by_vectors, measure, questions
 from training.evaluation_text_tasks import ALL_TIERS
 from training.neurobert import train_encoder
@@ -113,4 +114,4 @@ def _cell(figures: Mapping[str, Any], path: tuple[str, ...]) -> str:
     found: Any = figures
     for part in path:
         found = found[part]
-    return f"{found['value']:.2f} ({found['low']:.2f}-{found['high']:.2f})"
+    return interval_cell(found["value"], found["low"], found["high"])

@@ -23,7 +23,8 @@ from encoders.sequences import MRSequence
 from encoders.vision import SequenceNetwork
 from encoders.volume import read_volume
 from training.evaluation_real import NORMALS, diagnoses
-from training.evaluation_vision import area, unit_rows
+from training.evaluation_tables import interval_cell
+from training.evaluation_vision import area, matching, unit_rows
 from training.vision import EncodeTexts, TextVectors, learn_kind, load_state
 from training.vision_fit import features_of, ridge_regression, text_targets
 from training.vision_settings import VisionTraining
@@ -31,7 +32,6 @@ from training.vision_settings import VisionTraining
 KIND, SEQUENCE = 3, MRSequence.FLAIR  # of training.vision_examples.NETWORKS
 HELD_SHARE = 4  # one phantom in so many is held back
 FINDING_NAMES = ("abnormal", "white_matter_lesions", "glioma", "infarct")
-DEEPEST = 10
 
 Array = NDArray[np.float32]
 Changes = Mapping[str, float]
@@ -102,10 +102,8 @@ def _measured(config: VisionTraining, out: Path, weights: Path, by: Measuring) -
     embeddings = unit_rows(features[:held] @ weight.T + bias)
     read = [config.examples(out).texts(seed) for seed in seeds[:held]]
     reports = vectors([texts.report for texts in read])
-    cosines = embeddings @ reports.T
-    ranks = (cosines > np.diag(cosines)[:, None]).sum(axis=1)
     asked = {finding.name: finding for finding in by.findings if finding.name in FINDING_NAMES}
-    figures: dict[str, Any] = {"explained": explained, "R@10": float((ranks < DEEPEST).mean())}
+    figures: dict[str, Any] = {"explained": explained, "R@10": matching(embeddings, reports)["R@10"][0]}
     for name, finding in asked.items():
         truth = np.array([name in texts.findings for texts in read])
         figures[name] = area(_by_text(embeddings, finding, vectors), truth)
@@ -148,11 +146,6 @@ def _table(config: VisionTraining, held: int, rows: Mapping[str, Mapping[str, An
         f"|---|---|---|{'---|' * len(names)}",
     ]
     for name, row in rows.items():
-        cells = [_area(row[key]) for key in names]
+        cells = [interval_cell(row[key]["auc"], *row[key]["interval"]) for key in names]
         lines.append(f"| {name} | {row['explained']:.2f} | {row['R@10']:.2f} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _area(figure: Mapping[str, Any]) -> str:
-    low, high = figure["interval"]
-    return f"{figure['auc']:.2f} ({low:.2f}-{high:.2f})"

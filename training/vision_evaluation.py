@@ -12,10 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from encoders.findings import Finding, raw_scores
-from training.evaluation_vision import area
+from training.evaluation_vision import area, unit_rows
 from training.phantoms.facts import FINDINGS
 from training.vision import EncodeTexts
 from training.vision_examples import NETWORKS
@@ -45,8 +43,7 @@ def finish(
 
 def phantom_figures(cohort: Cohort, findings: Sequence[Finding], encode_texts: EncodeTexts) -> Figure:
     """Areas under the curve on kept-back phantoms: each network by its head and by text, and all networks together."""
-    fused = cohort.embeddings.mean(axis=1)
-    fused /= np.linalg.norm(fused, axis=1, keepdims=True)
+    fused = unit_rows(cohort.embeddings.mean(axis=1))
     figures: Figure = {"n": len(cohort.seeds)}
     views = [(name, cohort.embeddings[:, kind], cohort.findings[:, kind]) for kind, (name, _) in enumerate(NETWORKS)]
     views.append(("all", fused, cohort.findings.mean(axis=1)))

@@ -84,15 +84,20 @@ def encode_cohort(config: VisionTraining, out: Path, seeds: Sequence[int]) -> Co
     embeddings, findings = [], []
     for kind, (name, _) in enumerate(NETWORKS):
         features, _ = features_of(config, out, kind, seeds)
-        state = {key: tensor.numpy() for key, tensor in load_state(out / f"{name}.safetensors").items()}
-        embedding = features @ state["embedding_head.weight"].T + state["embedding_head.bias"]
+        state = load_state(out / f"{name}.safetensors")
+        embedding = layer(features, state, "embedding_head")
         embeddings.append(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
-        findings.append(features @ state["findings_head.weight"].T + state["findings_head.bias"])
+        findings.append(layer(features, state, "findings_head"))
     examples = config.examples(out)
     read = [examples.texts(int(seed)) for seed in seeds]
     labels = np.array([[name in texts.findings for name in FINDINGS] for texts in read])
     facts = tuple(json.dumps(texts.facts) for texts in read)
     return Cohort(np.array(seeds), np.stack(embeddings, 1), np.stack(findings, 1), labels, facts)
+
+
+def layer(features: Array, state: Mapping[str, torch.Tensor], name: str) -> Array:
+    """What a linear layer of a network's state makes of features (N, P)."""
+    return np.asarray(features @ state[f"{name}.weight"].numpy().T + state[f"{name}.bias"].numpy())
 
 
 def features_of(
