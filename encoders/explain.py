@@ -18,7 +18,7 @@ from torch import Tensor
 
 from encoders.bundle import Bundle
 from encoders.preprocess import NetworkInput
-from encoders.vision import LESION, SequenceNetwork
+from encoders.vision import LESION, SequenceNetwork, mask_probabilities
 from encoders.volume import Volume
 
 # Which lesion masks show a finding, or what it is a kind of; what is not listed is explained as a sentence.
@@ -83,7 +83,7 @@ def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
     if not rows:
         return explain_sentences(bundle, volume, known[finding].present, known[finding].absent)
     output, prepared = bundle.see(volume)
-    shares = torch.sigmoid(output.masks[0, rows].float()).amax(dim=0)
+    shares = mask_probabilities(output.masks, bundle.mask_classes)[0, rows].amax(dim=0)
     return _on_grid(shares, prepared)
 
 
@@ -106,7 +106,8 @@ def occlusion(network: SequenceNetwork, voxels: Tensor, direction: Tensor) -> Te
     (d, h, w) on the level above the deepest: the mean over the windows that hold the cell
     """
     levels, masks = network.look(voxels)
-    deep, above, shares = levels[-1].float(), levels[-2].float(), torch.sigmoid(masks.float())
+    deep, above = levels[-1].float(), levels[-2].float()
+    shares = mask_probabilities(masks, network.config.mask_classes)
     grid = above.shape[2:]
     starts = torch.cartesian_prod(*(torch.arange(length - WINDOW + 1) for length in grid))
 

@@ -7,7 +7,7 @@ so that a small lesion is not averaged away. Training is left to `training.visio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
@@ -18,8 +18,9 @@ from torch.nn import functional as F
 GROUP = 8  # channels that share a normalisation
 SIDES = (2, 2, 2)  # left-right, back-front, down-up: how finely the masks' places enter the features
 RARE = -3.0  # logit that the masks start from: lesions are rare
-VENTRICLES = "ventricles"  # the mask class that is no lesion
-LESION = "lesion"  # the mask class that is any of the others but the ventricles; where there is one it comes last
+INTRACRANIAL = "intracranial"  # the mask class of all that lies inside the skull; where there is one it comes first
+VENTRICLES = "ventricles"  # the mask class of dilated ventricles, which are no lesion
+LESION = "lesion"  # the mask class of any lesion at all; where there is one it comes last
 FAINT = 1e-4  # share of a mask below which its logarithm says nothing
 
 
@@ -61,6 +62,16 @@ class VisionOutput(NamedTuple):
     findings: Tensor
     masks: Tensor
     features: Tensor
+
+
+def mask_probabilities(logits: Tensor, classes: Sequence[str]) -> Tensor:
+    """Probabilities (B, C, d, h, w) of the mask classes; a lesion counts only as far as its place is intracranial."""
+    shares = torch.sigmoid(logits.float())
+    if INTRACRANIAL not in classes:
+        return shares
+    inside = classes.index(INTRACRANIAL)
+    around = shares[:, inside : inside + 1]
+    return torch.cat((shares[:, :inside], around, shares[:, inside + 1 :] * around), dim=1)
 
 
 class SequenceNetwork(nn.Module):
@@ -105,7 +116,9 @@ class SequenceNetwork(nn.Module):
 
     def forward(self, voxels: Tensor) -> VisionOutput:
         levels, masks = self.look(voxels)
-        features = self.pool(levels[-1].float(), levels[-2].float(), torch.sigmoid(masks.float()))
+        features = self.pool(
+            levels[-1].float(), levels[-2].float(), mask_probabilities(masks, self.config.mask_classes)
+        )
         return VisionOutput(self.embedding_head(features), self.findings_head(features), masks, features)
 
     def look(self, voxels: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from encoders.bundle import PRETRAINED
 from encoders.findings import load_findings
 from encoders.preprocess import Preprocessing
-from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
+from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError, mask_probabilities
 from training import vision as training_vision
 from training.phantoms.pathology import make_phantom
 from training.phantoms.scenario import draw_facts
-from training.vision import load_state, train, train_trunk, trunk_schedule
+from training.vision import load_state, save_state, train, train_trunk, trunk_schedule
 from training.vision_evaluation import finish
 from training.vision_examples import NETWORKS, Example, ExampleFolder, ExampleTexts, make_example
 from training.vision_fit import ridge_regression
-from training.vision_losses import augment, contrastive_loss, mask_loss
+from training.vision_losses import augment, contrastive_loss, mask_targets, masks_loss
 from training.vision_settings import VisionTraining, VisionTrainingError, load_config
 
 CONFIG = VisionConfig(findings=("abnormal", "infarct"), mask_classes=("infarct", "mass", "blood"), embedding_dim=32)
@@ -124,12 +124,12 @@ def write_examples(config: VisionTraining, out: Path) -> None:
     for seed in (*config.fit_seeds, *config.test_seeds):
         rng = np.random.default_rng(seed)
         voxels = rng.integers(60, 90, (len(NETWORKS), 32, 32, 32)).astype(np.uint8)
-        labels = np.zeros((len(NETWORKS), 16, 16, 16), np.uint8)
+        labels = np.ones((len(NETWORKS), 16, 16, 16), np.uint8)
         ill = seed % 2 == 0
         if ill:
             x, y, z = rng.integers(4, 10, 3)
-            labels[:, x : x + 4, y : y + 4, z : z + 4] = 5
-            voxels += (np.kron(labels, np.ones((1, 2, 2, 2))) * 30).astype(np.uint8)
+            labels[:, x : x + 4, y : y + 4, z : z + 4] = 1 + config.mask_classes.index("infarct")
+            voxels += (np.kron(labels > 1, np.ones((1, 2, 2, 2))) * 150).astype(np.uint8)
         findings = ("abnormal", "infarct") if ill else ()
         sentence = "There is an infarct." if ill else "Normal study."
         texts = ExampleTexts(findings, {"seed": seed}, f"Report. {sentence}", (sentence,))
@@ -173,6 +173,22 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         torch.testing.assert_close(resumed[name], tensor, msg=name)
 
 
+def test_networks_go_on_from_what_fits_of_a_bundle(training: VisionTraining, tmp_path: Path) -> None:
+    write_examples(training, tmp_path)
+    earlier = dataclasses.replace(training.network, mask_classes=("infarct", "blood"))
+    (tmp_path / "vision").mkdir()
+    states = {}
+    for name, _ in NETWORKS:
+        states[name] = SequenceNetwork(earlier).state_dict()
+        save_state(tmp_path / "vision" / f"{name}.safetensors", states[name])
+    still = dataclasses.replace(training, tune_learning_rate=0.0)
+    train(still, tmp_path, start=tmp_path / "vision")
+    assert not (tmp_path / "trunk.safetensors").exists()
+    learned = load_state(tmp_path / "flair.safetensors")
+    torch.testing.assert_close(learned["stem.weight"], states["flair"]["stem.weight"], atol=1e-3, rtol=1e-3)
+    assert len(learned["mask_head.weight"]) == len(training.mask_classes)
+
+
 @pytest.mark.slow
 def test_training_learns_and_the_fit_reaches_the_texts(training: VisionTraining, tmp_path: Path) -> None:
     config = dataclasses.replace(
@@ -212,11 +228,25 @@ def test_an_unknown_key_of_the_configuration_is_refused(tmp_path: Path) -> None:
 def test_mask_loss_prefers_the_truth() -> None:
     labels = torch.zeros(2, 8, 8, 8, dtype=torch.uint8)
     labels[0, 2:5, 2:5, 2:5] = 2
+    classes = ("infarct", "blood", "tumour")
     right = torch.full((2, 3, 8, 8, 8), -6.0)
     right[0, 1, 2:5, 2:5, 2:5] = 6.0
     missed, wrong = torch.full_like(right, -6.0), right.roll(1, 1)
-    assert mask_loss(right, labels) < 0.2 * mask_loss(missed, labels)
-    assert mask_loss(right, labels) < 0.2 * mask_loss(wrong, labels)
+    assert masks_loss(right, labels, classes) < 0.2 * masks_loss(missed, labels, classes)
+    assert masks_loss(right, labels, classes) < 0.2 * masks_loss(wrong, labels, classes)
+
+
+def test_what_is_intracranial_and_what_is_a_lesion_follows_from_the_labels() -> None:
+    labels = torch.tensor([0, 1, 2, 3]).view(1, 4, 1, 1)  # nothing, healthy, dilated ventricle, infarct
+    targets = mask_targets(labels, ("intracranial", "ventricles", "infarct", "lesion"))[0, :, :, 0, 0]
+    assert targets.tolist() == [[0, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_a_lesion_outside_of_the_skull_does_not_count() -> None:
+    logits = torch.tensor([[-9.0, 9.0], [9.0, 9.0]]).view(1, 2, 2, 1, 1)
+    outside, inside = mask_probabilities(logits, ("intracranial", "lesion"))[0, 1, :, 0, 0].tolist()
+    assert outside < 0.01 < 0.99 < inside
+    assert mask_probabilities(logits, ("infarct", "lesion"))[0, 1].min() > 0.99
 
 
 def test_the_contrast_is_with_reports_that_state_something_else() -> None:

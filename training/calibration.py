@@ -11,11 +11,9 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from encoders.sequences import MRSequence, parse_sequence
 from encoders.volume import Volume
 from indexer.case_store import CaseStore
 from indexer.finding_words import stated_findings
+from training.worker_processes import process_pool
 
 LEAST_EACH = 8  # with and without a finding, in each half: fewer choose no threshold and measure none
 Progress = Callable[[int, int], None]
@@ -110,7 +109,7 @@ def phantom_cohort(bundle: Bundle, config: CalibrationConfig, progress: Progress
     seeds = [config.seed + number for number in range(config.examinations)]
     made: list[tuple[NDArray[np.float32], frozenset[str]]] = []
     encode = partial(_encode_phantom, bundle.folder, config)
-    with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+    with process_pool(config.workers) as pool:
         for one in pool.map(encode, seeds, chunksize=4):
             made.append(one)
             progress(len(made), len(seeds))

@@ -64,7 +64,10 @@ def train_vision(
     lesion_maps: Annotated[
         Path | None, typer.Option(help="Folder of lesion masks in MNI space, or their file.")
     ] = None,
-    trunk: Annotated[Path | None, typer.Option(exists=True, help="Weights that the trunk starts from.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Weights to go on from: a file for the trunk, or a bundle's folder vision."),
+    ] = None,
     data: SiteData = None,
     bundle: BundleFolder = None,
 ) -> None:
@@ -81,7 +84,7 @@ def train_vision(
 
     _log()
     if data is None:
-        made = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps, trunk)
+        made = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps, start)
     else:
         with reporter("examinations") as progress:
             made = train_on_site(load_config(config), data, out, encoders.load(bundle), progress)

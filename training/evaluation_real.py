@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle, EncodingError
 from encoders.preprocess import NetworkInput
-from encoders.vision import LESION, VisionOutput
+from encoders.vision import LESION, VisionOutput, mask_probabilities
 from encoders.volume import Volume, read_volume
 from training.brain_mask import brain_only
 from training.evaluation_tables import areas_table
@@ -192,7 +192,7 @@ def _pointing(seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
 
 
 def _seen(bundle: Bundle, output: VisionOutput, prepared: NetworkInput, truth: Volume | None) -> Seen:
-    lesion = output.masks[0].numpy()[bundle.mask_classes.index(LESION)]
+    lesion = mask_probabilities(output.masks, bundle.mask_classes)[0, bundle.mask_classes.index(LESION)].numpy()
     pointed = None if truth is None else _points_at_lesion(lesion, prepared, truth)
     return Seen(unit_rows(output.embedding.numpy())[0], output.findings[0].numpy(), pointed)
 
@@ -208,7 +208,7 @@ def _millilitres(mask: Volume) -> float:
 
 
 def _points_at_lesion(lesion: Array, prepared: NetworkInput, truth: Volume) -> bool:
-    """Whether the cell (two input voxels wide) of the highest lesion logit touches the true mask."""
+    """Whether the cell (two input voxels wide) of the surest lesion touches the true mask."""
     surest = np.unravel_index(int(lesion.argmax()), lesion.shape)
     place = prepared.affine @ np.array([*(2.0 * np.array(surest) + 0.5), 1.0])
     voxel = (np.linalg.inv(truth.affine) @ place)[:3]

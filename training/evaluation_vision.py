@@ -7,10 +7,8 @@ auxiliary findings head; scan to report and report to scan among all phantoms. R
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from encoders.volume import Volume
 from training.calibration import worker_bundle
 from training.evaluation_tables import areas_table, interval_cell
 from training.intervals import area_with_interval, mean_interval
+from training.worker_processes import process_pool
 
 Array = NDArray[np.float32]
 Figures = dict[str, Any]
@@ -50,7 +49,7 @@ class SeenPhantom:
 def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, workers: int, progress: Progress) -> Figures:
     """Areas for each finding and MR sequence, all series fused, and scan to report, on phantoms from `seed` on."""
     seen: list[SeenPhantom] = []
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         for one in pool.map(partial(_see, bundle.folder), range(seed, seed + examinations), chunksize=4):
             seen.append(one)
             progress(len(seen), examinations)

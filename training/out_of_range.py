@@ -7,10 +7,8 @@ leaves one phantom in a hundred out, less a margin.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from training.calibration import worker_bundle
 from training.other_things import draw_other
 from training.phantoms.contrast import render
 from training.phantoms.pathology import make_phantom
+from training.worker_processes import process_pool
 
 PENALTY = 0.1
 LEFT_OUT = 0.01  # of phantoms
@@ -39,7 +38,7 @@ def learn_range(
 ) -> dict[str, RangeRule]:
     """Learn a rule for every network of a bundle from `examples` phantoms and as many other things, and write them."""
     found: list[tuple[Array, Array]] = []
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         for one in pool.map(partial(_features, bundle.folder), range(seed, seed + examples), chunksize=4):
             found.append(one)
             progress(len(found), examples)

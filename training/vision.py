@@ -11,10 +11,8 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from training.precision import autocast
 from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleTexts, filling
 from training.vision_losses import augment, contrastive_loss, findings_loss, masks_loss, text_loss
 from training.vision_settings import VisionTraining
+from training.worker_processes import process_pool
 
 EncodeTexts = Callable[[Sequence[str]], NDArray[np.float32]]
 OpenTexts = Callable[[], EncodeTexts]  # goes to other processes
@@ -40,25 +39,28 @@ LOG_STEPS = 20
 log = logging.getLogger(__name__)
 
 
-def train(config: VisionTraining, out: Path, open_texts: OpenTexts | None = None, trunk: Path | None = None) -> None:
+def train(config: VisionTraining, out: Path, open_texts: OpenTexts | None = None, start: Path | None = None) -> None:
     """Train the trunk, then every network, into `out`; what is finished there is not done again.
 
     The networks are trained side by side in as many processes as there are workers, each with its own text encoder.
-    With `trunk`, a file of weights, the trunk starts from what of those fits.
+    With `start`, a file of weights, the trunk starts from what of those fits; where it is a folder with a file for each
+    network, as a bundle's, there is no trunk, and each network starts from its own.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     (out / "training.json").write_text(json.dumps(asdict(config), indent=1), "utf-8")
     seeds = (*config.fit_seeds, *config.test_seeds)
     with filling(config.examples(out), seeds, config.workers):
-        train_trunk(config, out, trunk)
+        if start is None or start.is_file():
+            train_trunk(config, out, start)
+            start = out / f"{TRUNK}.safetensors"
     if config.workers < 2:
         vectors = None if open_texts is None else TextVectors(open_texts())
         for kind in range(len(NETWORKS)):
-            tune_network(config, out, kind, vectors)
+            tune_network(config, out, kind, vectors, start)
     else:
-        with ProcessPoolExecutor(config.workers, get_context("spawn"), _open_process, (open_texts,)) as pool:
-            list(pool.map(partial(_tune_in_process, config, out), range(len(NETWORKS))))
+        with process_pool(config.workers, _open_process, (open_texts,)) as pool:
+            list(pool.map(partial(_tune_in_process, config, out, start), range(len(NETWORKS))))
 
 
 _of_process: list[TextVectors] = []  # of a process that tunes networks: texts are encoded once for all of them
@@ -70,8 +72,8 @@ def _open_process(open_texts: OpenTexts | None) -> None:
     _of_process.extend([] if open_texts is None else [TextVectors(open_texts())])
 
 
-def _tune_in_process(config: VisionTraining, out: Path, kind: int) -> None:
-    tune_network(config, out, kind, _of_process[0] if _of_process else None)
+def _tune_in_process(config: VisionTraining, out: Path, start: Path, kind: int) -> None:
+    tune_network(config, out, kind, _of_process[0] if _of_process else None, start)
 
 
 def train_trunk(config: VisionTraining, out: Path, start: Path | None = None) -> None:
@@ -79,20 +81,19 @@ def train_trunk(config: VisionTraining, out: Path, start: Path | None = None) ->
     steps = trunk_schedule(config)
     examples = config.examples(out)
     run = _Run(config, out, TRUNK, len(steps), config.learning_rate)
-    if run.step == 0 and start is not None:
-        own, given = run.network.state_dict(), load_state(start)
-        fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
-        log.info("%d of %d tensors of the trunk come from %s", len(fitting), len(own), start.name)
-        run.network.load_state_dict(own | fitting)
+    if start is not None:
+        run.start_from(start)
     for step in range(run.step, len(steps)):
         pairs = [(examples.get(seed, patience=PATIENCE_SECONDS), kind) for seed, kind in steps[step]]
         run.update(step, pairs, None)
     run.finish()
 
 
-def tune_network(config: VisionTraining, out: Path, kind: int, vectors: TextVectors | None) -> None:
-    """One kind's network, from the trunk: masks, findings and, with vectors, the text."""
-    learn_kind(config, out, kind, vectors, NETWORKS[kind][0], start=out / f"{TRUNK}.safetensors")
+def tune_network(config: VisionTraining, out: Path, kind: int, vectors: TextVectors | None, start: Path) -> None:
+    """One kind's network, from the trunk or from its own file in a folder: masks, findings and, with vectors, text."""
+    name, _ = NETWORKS[kind]
+    weights = start / f"{name}.safetensors" if start.is_dir() else start
+    learn_kind(config, out, kind, vectors, name, start=weights)
 
 
 def learn_kind(
@@ -112,8 +113,8 @@ def learn_kind(
     examples = config.examples(out)
     count = config.tune_volumes // config.tune_batch
     run = _Run(config, out, name, count, config.tune_learning_rate)
-    if run.step == 0 and start is not None:
-        run.network.load_state_dict(load_state(start))
+    if start is not None:
+        run.start_from(start)
     for step in range(run.step, count):
         rng = np.random.default_rng((config.seed, kind, step))
         drawn = rng.choice(np.array(seeds or config.train_seeds), config.tune_batch, replace=False)
@@ -196,6 +197,15 @@ class _Run:
     @property
     def _checkpoint(self) -> Path:
         return self.out / f"{self.name}.checkpoint.safetensors"
+
+    def start_from(self, weights: Path) -> None:
+        """Take what of a file's weights fits, unless steps were made already."""
+        if self.step:
+            return
+        own, given = self.network.state_dict(), load_state(weights)
+        fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+        log.info("%s: %d of %d tensors come from %s", self.name, len(fitting), len(own), weights.name)
+        self.network.load_state_dict(own | fitting)
 
     def update(self, step: int, pairs: Sequence[tuple[Example, int]], vectors: TextVectors | None) -> None:
         """One step of gradient descent on examples in one kind each."""

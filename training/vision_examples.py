@@ -23,12 +23,14 @@ from numpy.typing import NDArray
 
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
+from encoders.vision import INTRACRANIAL
 from encoders.volume import Volume
 from training.phantoms.contrast import render
 from training.phantoms.lesion_maps import load_lesion_maps
 from training.phantoms.pathology import Phantom, make_phantom
 from training.phantoms.reports import write_report
 from training.phantoms.scenario import SHARE_NORMAL, draw_facts
+from training.worker_processes import single_threaded
 
 # One network each; where two MR sequences share a network, an example shows one of them.
 NETWORKS: tuple[tuple[str, tuple[MRSequence, ...]], ...] = (
@@ -41,6 +43,7 @@ NETWORKS: tuple[tuple[str, tuple[MRSequence, ...]], ...] = (
 )
 INTENSITY_LEVELS = 255
 LESION_SHARE = 0.2  # of a half-resolution cell: from here on the cell carries the lesion's label
+INTRACRANIAL_SHARE = 0.5
 WAIT_SECONDS = 0.2
 
 
@@ -56,7 +59,10 @@ class ExampleTexts:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One phantom in K kinds: voxels (K, D, H, W) and mask labels (K, D/2, H/2, W/2), 0 for none, else 1 + class."""
+    """One phantom in K kinds: voxels (K, D, H, W) and mask labels (K, D/2, H/2, W/2), 0 for none, else 1 + class.
+
+    What the series does not show has no label.
+    """
 
     voxels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
@@ -124,8 +130,9 @@ def filling(examples: ExampleFolder, seeds: Sequence[int], workers: int) -> Iter
         context.Process(target=_fill, args=(examples, tuple(seeds[worker::workers])), daemon=True)
         for worker in range(workers)
     ]
-    for process in processes:
-        process.start()
+    with single_threaded():
+        for process in processes:
+            process.start()
     try:
         yield
     finally:
@@ -137,14 +144,15 @@ def filling(examples: ExampleFolder, seeds: Sequence[int], workers: int) -> Iter
 def make_example(phantom: Phantom, seed: int, mask_classes: Sequence[str], preprocessing: Preprocessing) -> Example:
     """Render a phantom in every kind of MR sequence, preprocess each, and write its report."""
     rng = np.random.default_rng((seed, 0x5E9))
-    shares = _lesion_shares(phantom, mask_classes)
+    shares = _shares(phantom, mask_classes)
+    least = [INTRACRANIAL_SHARE if name == INTRACRANIAL else LESION_SHARE for name in mask_classes]
     voxels, labels = [], []
     for _, sequences in NETWORKS:
         sequence = sequences[int(rng.integers(len(sequences)))]
         rendered, affine = render(phantom, sequence, seed)
         prepared = preprocess(Volume.from_voxels(rendered, affine, sequence), preprocessing)
         voxels.append(quantise(prepared.voxels, preprocessing.clip))
-        labels.append(_labels_on_grid(shares, phantom, prepared))
+        labels.append(_labels_on_grid(shares, phantom, prepared, least))
     report = write_report(phantom.facts, seed)
     prose = f"{report.findings} {report.impression}"
     sentences = tuple(
@@ -160,19 +168,23 @@ def quantise(voxels: NDArray[np.float32], clip: float) -> NDArray[np.uint8]:
     return np.round(voxels * (INTENSITY_LEVELS / clip)).astype(np.uint8)
 
 
-def _lesion_shares(phantom: Phantom, mask_classes: Sequence[str]) -> list[tuple[int, NDArray[np.float32]]]:
-    """Label and share of lesion around every point of the phantom, for each class that it has."""
+def _shares(phantom: Phantom, mask_classes: Sequence[str]) -> list[tuple[int, NDArray[np.float32]]]:
+    """Label and share of each class around every point of the phantom, for each class that it has."""
     from scipy.ndimage import uniform_filter
 
-    masks = ((number, phantom.mask(name).cpu().numpy()) for number, name in enumerate(mask_classes, start=1))
+    volumes = (phantom.intracranial if name == INTRACRANIAL else phantom.mask(name) for name in mask_classes)
+    masks = ((number, volume.cpu().numpy()) for number, volume in enumerate(volumes, start=1))
     # Mean over about one half-resolution cell, so that sampling a cell's centre gives its share.
     return [(number, uniform_filter(mask.astype(np.float32), size=2)) for number, mask in masks if mask.any()]
 
 
 def _labels_on_grid(
-    shares: Sequence[tuple[int, NDArray[np.float32]]], phantom: Phantom, prepared: NetworkInput
+    shares: Sequence[tuple[int, NDArray[np.float32]]],
+    phantom: Phantom,
+    prepared: NetworkInput,
+    least: Sequence[float],
 ) -> NDArray[np.uint8]:
-    """Lesion labels on the half-resolution grid of one network input."""
+    """Labels on the half-resolution grid of one network input."""
     from scipy.ndimage import affine_transform
 
     half = tuple(side // 2 for side in prepared.voxels.shape)
@@ -183,8 +195,9 @@ def _labels_on_grid(
     labels = np.zeros(half, np.uint8)
     for number, share in shares:
         sampled = affine_transform(share, to_phantom[:3, :3], to_phantom[:3, 3], output_shape=half, order=1)
-        labels[sampled >= LESION_SHARE] = number
-    return labels
+        labels[sampled >= least[number - 1]] = number
+    seen = prepared.voxels.reshape(half[0], 2, half[1], 2, half[2], 2).max(axis=(1, 3, 5)) > 0
+    return np.asarray(labels * seen, np.uint8)
 
 
 def _fill(examples: ExampleFolder, seeds: tuple[int, ...]) -> None:

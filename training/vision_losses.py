@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoders.vision import LESION, VENTRICLES
+from encoders.vision import INTRACRANIAL, LESION, VENTRICLES
 
 EMPTY_WEIGHT = 8.0  # of the mean over all voxels, nearly all of which are empty and soon easy
 LESION_WEIGHT = 0.5  # of the mean over lesion voxels alone: without it, predicting nothing is a trap
@@ -21,16 +21,14 @@ SMOOTH = 8.0  # voxels
 TEMPERATURE = 0.1  # of the contrastive term
 
 
-def mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of empty and of lesion voxels, weighed apart, and overlap of each class that is there.
+def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of empty and of filled voxels, weighed apart, and overlap of each class that is there.
 
     Parameters
     ----------
     logits : (B, C, d, h, w)
-    labels : (B, d, h, w) integers, 0 for none, else 1 + class
+    target : (B, C, d, h, w) 0 or 1
     """
-    classes = torch.arange(1, logits.shape[1] + 1, device=labels.device).view(1, -1, 1, 1, 1)
-    target = (labels[:, None] == classes).float()
     logits = logits.float()
     voxels = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     of_lesions = (voxels * target).sum(dim=(0, 2, 3, 4)) / target.sum(dim=(0, 2, 3, 4)).clamp(min=SMOOTH)
@@ -45,16 +43,32 @@ def mask_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return EMPTY_WEIGHT * of_empty + LESION_WEIGHT * of_lesions.sum() / classes_there + overlap_term
 
 
+def mask_targets(labels: Tensor, classes: Sequence[str]) -> Tensor:
+    """What each mask should be, (B, C, d, h, w) of 0 and 1, for labels (B, d, h, w): 0 for none, else 1 + class."""
+    healthy = [0, *(number for number, name in enumerate(classes, 1) if name in (INTRACRANIAL, VENTRICLES))]
+    targets = []
+    for number, name in enumerate(classes, 1):
+        if name == INTRACRANIAL:
+            targets.append(labels > 0)
+        elif name == LESION:
+            targets.append(~torch.isin(labels, torch.tensor(healthy).to(labels)))
+        else:
+            targets.append(labels == number)
+    return torch.stack(targets, 1).float()
+
+
 def masks_loss(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Tensor:
-    """`mask_loss` of the classes, and as much again of LESION, any of them but the ventricles, where that is one.
+    """`mask_loss` of the classes, and as much again of INTRACRANIAL and of LESION where these are among them.
 
     What is bright may be oedema, an infarct or a tumour; that it is no healthy brain is the easier thing to learn.
     """
-    if LESION not in classes:
-        return mask_loss(logits, labels)
-    healthy = torch.tensor([0, *(number for number, name in enumerate(classes, 1) if name == VENTRICLES)])
-    lesion = (~torch.isin(labels, healthy.to(labels))).to(labels.dtype)
-    return mask_loss(logits[:, :-1], labels) + mask_loss(logits[:, -1:], lesion)
+    target = mask_targets(labels, classes)
+    apart = [row for row, name in enumerate(classes) if name in (INTRACRANIAL, LESION)]
+    others = [row for row in range(len(classes)) if row not in apart]
+    return sum(
+        (mask_loss(logits[:, [row]], target[:, [row]]) for row in apart),
+        mask_loss(logits[:, others], target[:, others]),
+    )
 
 
 def findings_loss(logits: Tensor, present: Tensor) -> Tensor:

@@ -23,17 +23,18 @@ def train_bundle(
     text: Path,
     name: str,
     lesion_maps: Path | None = None,
-    trunk: Path | None = None,
+    start: Path | None = None,
 ) -> Path:
     """Train into `out` and put a bundle together in `out`/bundle, with the text encoder of the folder `text`.
 
     With `lesion_maps`, a folder or file of training.phantoms.lesion_maps, half of the plaques follow those.
+    `start` is as `training.vision.train` has it.
     What is finished in `out` is not done again; the last layers are fitted anew, since NeuroBERT may have changed.
     """
     if lesion_maps is not None and not (out / LESION_MAPS).exists():
         out.mkdir(parents=True, exist_ok=True)
         load_lesion_maps(str(lesion_maps)).save(out / LESION_MAPS)
-    train(config, out, partial(open_texts, text), trunk)
+    train(config, out, partial(open_texts, text), start)
     return finish_bundle(config, out, text, name)
 
 

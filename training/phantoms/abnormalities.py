@@ -95,7 +95,7 @@ def _multiple_sclerosis(pathology: Pathology, rng: np.random.Generator) -> Abnor
         pathology,
         "both",
         "white matter",
-        _size(rng, 12, 0.25, 8, 22),
+        _size(rng, 11, 0.3, 6, 22),
         count=count,
         severity=severity,
         traits=tuple(traits),
@@ -113,7 +113,7 @@ def _small_vessel(pathology: Pathology, rng: np.random.Generator) -> Abnormality
 
 
 def _high_grade(pathology: Pathology, rng: np.random.Generator) -> Abnormality:
-    size = _size(rng, 42, 0.3, 20, 75)
+    size = _size(rng, 36, 0.4, 12, 75)
     shift = round(max(0.0, float(rng.normal((size - 28) / 4, 2))), 1)
     traits: tuple[str, ...] = ("necrosis", "enhancing", "oedema")
     traits += ("haemorrhagic",) if rng.random() < 0.25 else ()

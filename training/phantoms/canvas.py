@@ -17,6 +17,21 @@ from training.phantoms.lesion_maps import LesionMaps
 
 MASK_CLASSES = ("tumour", "oedema", "white_matter_lesion", "infarct", "blood", "ventricles", "other")
 MASK_LEVEL = 0.4  # a point belongs to a lesion when this much of it was painted
+# Lesions that leave a part of the healthy tissue between them, from half of it to none: so they are faint or bright.
+INFILTRATING = frozenset(
+    (
+        "plaque",
+        "active_plaque",
+        "white_matter_hyperintensity",
+        "transependymal",
+        "oedema",
+        "gliosis",
+        "acute_infarct",
+        "enhancing_tumour",
+        "low_grade_tumour",
+    )
+)
+LEAST_REPLACED = 0.55
 
 
 @dataclass(slots=True)
@@ -38,8 +53,12 @@ class Canvas:
     lesion_maps: LesionMaps | None = None
 
     def paint(self, tissue: str, amount: Tensor, mask: str | None = None) -> Tensor:
-        """Turn `amount` (0-1) of every point into a tissue; returns what belongs to the lesion."""
-        give(self.fractions, tissue, amount)
+        """Turn `amount` (0-1) of every point into a tissue; returns what belongs to the lesion.
+
+        Of INFILTRATING tissues only a part is given, drawn anew each time.
+        """
+        part = float(self.rng.uniform(LEAST_REPLACED, 1)) if tissue in INFILTRATING else 1.0
+        give(self.fractions, tissue, amount * part)
         marked = amount > MASK_LEVEL
         if mask:
             self.masks[mask] = self.masks.get(mask, torch.zeros_like(marked)) | marked

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,8 +22,11 @@ from training.phantoms.pathology import Phantom
 from training.phantoms.relaxation import TISSUES, Tissue
 
 SHARE_UNUSUAL = 0.15  # renders whose tissues vary three times as much, in the spirit of domain randomisation
+UPTAKE_SPREAD = 0.35  # SD of the logarithm: what enhances, enhances anywhere from faintly to brightly
+AROUND_SPREAD = 0.35  # the same of fat, marrow, muscle and mucosa, whose signal says nothing about the brain
 DIFFUSION_WEIGHTED = (MRSequence.DWI, MRSequence.ADC)
 FAT_SUPPRESSED = 0.12  # signal left of fat where it is suppressed
+INFLOW = 0.5  # of white matter: the most that moving CSF shines in a FLAIR, at one SD of the field above 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def draw_protocol(sequence: MRSequence, rng: np.random.Generator) -> Protocol:
     """Draw a plausible protocol of an MR sequence."""
     vary = rng.uniform
     if sequence in (MRSequence.T1W, MRSequence.T1W_POST):
-        dose = vary(3.5, 6.0) if sequence is MRSequence.T1W_POST else 0.0
+        dose = vary(2.5, 5.5) if sequence is MRSequence.T1W_POST else 0.0
         suppressed = bool(rng.random() < 0.15)
         if rng.random() < 0.5:  # inversion-prepared volume, as MPRAGE
             return Protocol(vary(1700, 2300), vary(2.5, 4.5), vary(850, 1050), contrast=dose, fat_suppressed=suppressed)
@@ -88,7 +92,9 @@ def tissue_signal(
     diffusion = tissue.diffusion * vary[3]
     if sequence is MRSequence.ADC:
         return float(diffusion) if tissue.density > 0.2 else 0.0
-    t1 = 1 / (1 / t1 + protocol.contrast * tissue.uptake / 1000)
+    if protocol.contrast:
+        uptake = tissue.uptake * np.exp(rng.normal(0, UPTAKE_SPREAD))
+        t1 = 1 / (1 / t1 + protocol.contrast * uptake / 1000)
     recovery = 1 - np.exp(-protocol.repetition / t1)
     if protocol.inversion:
         recovery = abs(1 - 2 * np.exp(-protocol.inversion / t1) + np.exp(-protocol.repetition / t1))
@@ -104,17 +110,32 @@ def tissue_signal(
 def _fill(phantom: Phantom, sequence: MRSequence, signal: dict[str, float], rng: np.random.Generator) -> Tensor:
     """Signal on the working grid, scaled so that white matter is about one (ADC: 1e-3 mm2/s)."""
     device = phantom.fractions.device
-    if phantom.keep is None:
-        around = [signal[name] if name != "inside" else 0.0 for name in HEAD_LABELS]
-        volume = torch.tensor(around, device=device).index_select(0, phantom.head.reshape(-1).int())
-    else:
-        volume = torch.zeros(phantom.head.numel(), device=device)
+    whole = phantom.keep is None
+    volume = _around(phantom, signal, rng) if whole else torch.zeros(phantom.head.numel(), device=device)
     weights = torch.tensor([signal[name] for name in phantom.tissues], device=device)
     brain = weights @ phantom.fractions
-    fine, coarse = rng.uniform(0.01, 0.03), rng.uniform(-0.03, 0.03)
+    fine, coarse = rng.uniform(0.01, 0.045), rng.uniform(-0.05, 0.05)
     brain = brain * (1 + fine * phantom.texture[0] + coarse * phantom.texture[1])
+    if sequence is MRSequence.FLAIR:
+        # Fluid that has moved since the inversion is not nulled: bright clouds in cisterns and ventricles.
+        moved = (phantom.texture[1] - 0.8).clamp_min(0) * rng.uniform(0, INFLOW)
+        brain = brain + signal["white"] * moved * phantom.fractions[phantom.tissues.index("csf")]
     if phantom.keep is not None:
         brain = brain * phantom.keep
     volume[phantom.inside] = brain
     unit = 1.0 if sequence is MRSequence.ADC else max(signal["white"], 1e-4)
     return volume.reshape(phantom.shape) / unit
+
+
+def _around(phantom: Phantom, signal: dict[str, float], rng: np.random.Generator) -> Tensor:
+    """Flat signal of what lies around the brain: uneven, and with islands of marrow in the bone, as in a skull base."""
+    head = phantom.head.reshape(-1).int()
+    spread = np.exp(rng.normal(0, AROUND_SPREAD, len(HEAD_LABELS)))
+    around = [signal[name] * spread[row] if name != "inside" else 0.0 for row, name in enumerate(HEAD_LABELS)]
+    table = torch.tensor(around, dtype=torch.float32, device=head.device)
+    knots = torch.from_numpy(rng.standard_normal((1, 2, 14, 16, 15)).astype(np.float32)).to(head.device)
+    coarse, fine = F.interpolate(knots, size=phantom.shape, mode="trilinear", align_corners=True)[0].flatten(1)
+    bone, marrow = HEAD_LABELS.index("bone"), HEAD_LABELS.index("marrow")
+    head = torch.where((head == bone) & (fine > rng.uniform(0.3, 1.5)), marrow, head)
+    uneven: Tensor = table.index_select(0, head) * (AROUND_SPREAD * coarse).exp()
+    return uneven

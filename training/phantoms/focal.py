@@ -35,11 +35,14 @@ def paint_oedema(canvas: Canvas, centre: Place, radius: float, reach: float) -> 
 
 def paint_high_grade(item: Abnormality, canvas: Canvas, centre: Place) -> Abnormality:
     radius = (item.size_mm or 30) / 2 / canvas.scale
-    paint_oedema(canvas, centre, radius, float(canvas.rng.uniform(8, 22)))
+    paint_oedema(canvas, centre, radius, float(canvas.rng.uniform(4, 20)))
     distance = canvas.blob(centre, radius, 0.22, 0.18)
     whole = canvas.edge(distance, radius) * (canvas.brain() + 0.3).clamp(0, 1)
     mask = canvas.paint("enhancing_tumour", whole, "tumour")
-    rim = float(canvas.rng.uniform(0.55, 0.78))
+    # Enhancement is patchy more often than not.
+    patches = noise_at(canvas.points, max(radius * 0.7, 6), canvas.rng) < float(canvas.rng.uniform(-2.0, 0.2))
+    canvas.paint("low_grade_tumour", whole * patches)
+    rim = float(canvas.rng.uniform(0.5, 0.9))
     ragged = distance / rim * torch.exp(0.18 * noise_at(canvas.points, max(radius * 0.6, 5), canvas.rng))
     canvas.paint("necrosis", canvas.edge(ragged, radius * rim, 1.6) * whole)
     if "haemorrhagic" in item.traits:
@@ -182,6 +185,9 @@ def paint_post_operative(item: Abnormality, canvas: Canvas, centre: Place) -> Ab
     canvas.paint("gliosis", canvas.edge(distance / 1.15, radius * 1.15, 1.8) * canvas.brain() * 0.9, "other")
     mask = canvas.paint("cavity", canvas.edge(distance, radius, 1.0), "other")
     if "residual" in item.traits:
+        shell = canvas.edge(distance / 1.12, radius * 1.12, 0.8) * (distance > 0.95) * canvas.brain()
+        there = noise_at(canvas.points, 12, canvas.rng) > float(canvas.rng.uniform(-1, 1.5))
+        canvas.paint("enhancing_tumour", shell * there, "tumour")
         lump = canvas.points.new_tensor(canvas.rng.normal(0, 1, 3).astype("float32"))
         lump = canvas.points.new_tensor(centre) + lump / lump.norm() * radius * 1.05
         x, y, z = lump.tolist()

@@ -83,6 +83,13 @@ class Phantom:
     def stripped(self) -> bool:
         return self.keep is not None
 
+    @property
+    def intracranial(self) -> Tensor:
+        """Boolean volume (X, Y, Z) of what lies inside the skull, less what skull-stripping cut away."""
+        volume = torch.zeros(self.shape, dtype=torch.bool, device=self.inside.device)
+        volume.view(-1)[self.inside] = True if self.keep is None else self.keep
+        return volume
+
     def mask(self, name: str) -> Tensor:
         """Boolean volume (X, Y, Z) of one of MASK_CLASSES; all False when there is no such lesion."""
         if name not in MASK_CLASSES:
