@@ -341,3 +341,28 @@ def test_phantoms_need_neither_nilearn_nor_nibabel() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert result.returncode == 0, result.stderr
+
+
+def test_lesions_of_the_white_matter_are_faint_or_bright() -> None:
+    most = []
+    for seed in range(6):
+        phantom = phantom_of(seed, Pathology.MULTIPLE_SCLEROSIS)
+        most.append(float(phantom.fractions[phantom.tissues.index("plaque")].max()))
+    assert max(most) - min(most) > 0.05
+    assert min(most) > 0.4
+
+
+def test_sinuses_of_a_healthy_head_enhance() -> None:
+    phantom = phantom_of(2)
+    ratios = [
+        median_in(phantom, values, "vein") / median_in(phantom, values, "white")
+        for values in (on_grid(phantom, MRSequence.T1W_POST, seed) for seed in range(5))
+    ]
+    assert np.median(ratios) > 1.2
+
+
+def test_what_is_intracranial_is_the_brain_with_its_fluid_and_less_what_stripping_cut() -> None:
+    whole, stripped = (make_phantom(4, spacing_mm=SPACING_MM, stripped=cut) for cut in (False, True))
+    assert int(whole.intracranial.sum()) == len(whole.inside)
+    assert 0.6 * len(whole.inside) < int(stripped.intracranial.sum()) < len(whole.inside)
+    assert whole.intracranial[stripped.intracranial].all()

@@ -267,6 +267,17 @@ def test_normal_phantoms_are_rarer_in_training_than_in_the_tests(training: Visio
     assert sum(not one.labels["abnormal"] for one in facts) < 70 < sum(not one.labels["abnormal"] for one in usual)
 
 
+def test_augmentation_strips_what_is_not_intracranial() -> None:
+    voxels = torch.ones(2, 1, 32, 32, 32)
+    labels = torch.zeros(2, 16, 16, 16, dtype=torch.uint8)
+    labels[0, 4:12, 4:12, 4:12] = 1
+    stripped, moved = augment(voxels, labels, torch.Generator().manual_seed(3), strip_share=1.0)
+    inside = torch.nn.functional.interpolate((moved > 0)[:, None].float(), scale_factor=2)
+    assert stripped[0][inside[0] == 0].max() == 0
+    assert (stripped[0][inside[0] > 0] > 0.3).float().mean() > 0.9  # all but the corners
+    assert stripped[1].min() > 0.3  # nothing is known of its masks
+
+
 def test_augmentation_moves_lesions_with_voxels_and_keeps_sides() -> None:
     voxels = torch.ones(4, 1, 32, 32, 32)
     labels = torch.zeros(4, 16, 16, 16, dtype=torch.uint8)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders.preprocess import Preprocessing
-from encoders.vision import SequenceNetwork
+from encoders.vision import INTRACRANIAL, SequenceNetwork
 from training.phantoms.facts import FINDINGS
 from training.precision import autocast
 from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleTexts, filling
@@ -35,6 +35,7 @@ OpenTexts = Callable[[], EncodeTexts]  # goes to other processes
 TRUNK = "trunk"
 PATIENCE_SECONDS = 120.0
 LOG_STEPS = 20
+STRIP_SHARE = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,8 @@ class _Run:
         sequence = np.random.SeedSequence((config.seed, step, pairs[0][1]))
         generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
         voxels, labels, present = batch_tensors(pairs, Preprocessing().clip, self.device)
-        voxels, labels = augment(voxels, labels, generator)
+        strip_share = STRIP_SHARE if INTRACRANIAL in config.mask_classes else 0.0
+        voxels, labels = augment(voxels, labels, generator, strip_share)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * _one_cycle(step / self.steps)
         with autocast(self.device):

@@ -19,6 +19,7 @@ LESION_WEIGHT = 0.5  # of the mean over lesion voxels alone: without it, predict
 POSITIVE_WEIGHT = 3.0  # most findings are present in a tenth of the examples
 SMOOTH = 8.0  # voxels
 TEMPERATURE = 0.1  # of the contrastive term
+SHADING, SHADING_KNOTS = 0.25, (3, 3, 3)  # SD of the logarithm at the most, and how quickly it varies
 
 
 def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -100,13 +101,16 @@ def contrastive_loss(embeddings: Tensor, own: Tensor, others: Tensor, alike: Ten
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
-def augment(voxels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Vary contrast, brightness, noise, place and field of view; never left against right.
+def augment(
+    voxels: Tensor, labels: Tensor, generator: torch.Generator, strip_share: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Vary contrast, brightness, shading, noise, place and field of view; never left against right.
 
     Parameters
     ----------
     voxels : (B, 1, D, H, W) 0 to 3, median of the brain 1
     labels : (B, d, h, w) at half resolution
+    strip_share : how many lose all that has no label, which is to say all that is not intracranial
     """
     batch = len(voxels)
 
@@ -114,7 +118,9 @@ def augment(voxels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple
         drawn = low + (high - low) * torch.rand(batch, generator=generator)
         return drawn.view(-1, 1, 1, 1, 1).to(voxels.device)
 
-    voxels = voxels.clamp(min=1e-4).pow(draw(0.75, 1.3)) * draw(0.9, 1.12)
+    knots = torch.randn((batch, 1, *SHADING_KNOTS), generator=generator).to(voxels.device) * draw(0, SHADING)
+    shading = F.interpolate(knots, size=voxels.shape[2:], mode="trilinear", align_corners=True).exp()
+    voxels = voxels.clamp(min=1e-4).pow(draw(0.75, 1.3)) * draw(0.9, 1.12) * shading
     noise = torch.randn(voxels.shape, generator=generator).to(voxels.device)
     voxels = (voxels + noise * draw(-0.06, 0.06).clamp(min=0)).clamp(0, 3)
     moved, moved_labels = [], []
@@ -126,6 +132,14 @@ def augment(voxels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple
             cut = int(torch.randint(4, 14, (1,), generator=generator))
             volume[:, :, : 2 * cut] = 0
             mask[:, :, :cut] = 0
+        if strip_share and bool(mask.any()) and float(torch.rand(1, generator=generator)) < strip_share:
+            volume = _stripped(volume, mask > 0)
         moved.append(volume)
         moved_labels.append(mask)
     return torch.stack(moved)[:, None], torch.stack(moved_labels)
+
+
+def _stripped(volume: Tensor, inside: Tensor) -> Tensor:
+    """A volume (D, H, W) with nothing left outside of a mask (d, h, w)."""
+    fine = F.interpolate(inside[None, None].float(), size=volume.shape, mode="trilinear", align_corners=False)
+    return volume * (fine[0, 0] > 0.5)
