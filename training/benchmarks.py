@@ -34,12 +34,13 @@ def machine() -> str:
 def tables(encoding: dict[str, Any], index: dict[str, Any], search: dict[str, Any], phantoms: str) -> str:
     """All figures as Markdown."""
     ratio, seconds, peaks = encoding["ratio"], encoding["seconds"], encoding["peak_mib"]
-    ours, plain = seconds["ours"], seconds["plain"]
+    ours, plain, heat = seconds["ours"], seconds["plain"], encoding["explained"]
     return f"""Measured on {machine()}, by `make bench`.
 
 | what | NeuroRecall | plain way, same run | ratio |
 |---|---|---|---|
 | read, preprocess and encode a 1 mm T1w of 256³, one thread, median of {encoding["rounds"]} rounds (least to most) | {ours["median"]:.2f} s ({ours["min"]:.2f}-{ours["max"]:.2f}), peak {peaks["ours"]:.0f} MiB | {plain["median"]:.2f} s ({plain["min"]:.2f}-{plain["max"]:.2f}), peak {peaks["plain"]:.0f} MiB (nibabel, MONAI Spacing, DenseNet121 fp32) | {ratio["median"]:.1f} times faster ({ratio["min"]:.1f}-{ratio["max"]:.1f}) |
+| heat map of a sentence over the same volume, read from its file, one thread | {heat["median"]:.2f} s ({heat["min"]:.2f}-{heat["max"]:.2f}) | | |
 | text query over {search["cases"]:,} cases, 1,000,000 sentences: the whole HTTP call, warm, {search["queries"]} calls | p50 {search["http_p50"]:.0f} ms, p95 {search["http_p95"]:.0f} ms | p50 {search["baseline_p50"]:.0f} ms, p95 {search["baseline_p95"]:.0f} ms (FAISS flat and FTS5 alone: no fusion, no evidence, no HTTP) | {search["ratio_p50"]:.1f} times the baseline at p50 |
 | rebuild of that index from stored vectors | {index["rebuild_seconds"]:.0f} s, peak {index["rebuild_peak_mib"]:.0f} MiB | | |
 

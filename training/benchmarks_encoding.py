@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ PLAIN_SPACING_MM = 1.4
 PLAIN_SIDE = 130
 EMBEDDING = 384
 WAYS = ("ours", "plain")
+EXPLAINED = "explained"  # read, and draw a heat map for a sentence
+SENTENCE = "There is a tumour in the left temporal lobe."
 
 
 def run(rounds: int = 5, bundle: Path | None = None) -> dict[str, Any]:
@@ -41,12 +44,13 @@ def run(rounds: int = 5, bundle: Path | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sub-bench_T1w.nii.gz"
         path.write_bytes(head_file())
-        workers = {way: _Worker(way, path, bundle) for way in WAYS}
+        workers = {way: _Worker(way, path, bundle) for way in (*WAYS, EXPLAINED)}
         try:
             for worker in workers.values():
                 worker.measure()  # warms up: imports, first touch of memory
             seconds = [[workers[way].measure()["seconds"] for way in WAYS] for _ in range(rounds)]
             peaks = {way: workers[way].measure()["peak_mib"] for way in WAYS}
+            explained = [workers[EXPLAINED].measure()["seconds"] for _ in range(rounds)]
         finally:
             for worker in workers.values():
                 worker.stop()
@@ -57,6 +61,7 @@ def run(rounds: int = 5, bundle: Path | None = None) -> dict[str, Any]:
         "seconds": {"ours": _spread(ours), "plain": _spread(plain)},
         "ratio": _spread(ratios),
         "peak_mib": peaks,
+        EXPLAINED: _spread(explained),
     }
 
 
@@ -71,6 +76,8 @@ def report(result: dict[str, Any]) -> str:
         times = f"{spread['median']:.2f} s ({spread['min']:.2f} to {spread['max']:.2f})"
         lines.append(f"  {title}: {times}, peak {peaks[way]:.0f} MiB")
     lines.append(f"  ratio {ratio['median']:.1f} ({ratio['min']:.1f} to {ratio['max']:.1f})")
+    heat = result[EXPLAINED]
+    lines.append(f"  heat map of a sentence: {heat['median']:.2f} s ({heat['min']:.2f} to {heat['max']:.2f})")
     return "\n".join(lines)
 
 
@@ -124,18 +131,23 @@ def _serve(arguments: Sequence[str]) -> None:
     import torch
 
     parser = argparse.ArgumentParser()
-    parser.add_argument("way", choices=WAYS)
+    parser.add_argument("way", choices=(*WAYS, EXPLAINED))
     parser.add_argument("path", type=Path)
     parser.add_argument("--bundle", type=Path)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    encode = _ours(options.bundle) if options.way == "ours" else _plain()
+    made: dict[str, Callable[[], Any]] = {
+        "ours": partial(_ours, options.bundle),
+        "plain": _plain,
+        EXPLAINED: partial(_explained, options.bundle),
+    }
+    encode = made[options.way]()
     for _ in sys.stdin:
         started = time.perf_counter()
-        embedding = encode(options.path)
+        found = encode(options.path)
         seconds = time.perf_counter() - started
-        if embedding.shape != (EMBEDDING,) or not np.isfinite(embedding).all():
-            raise RuntimeError(f"Expected a finite embedding of {EMBEDDING}, got {embedding.shape}")
+        if found.size < EMBEDDING or not np.isfinite(found).all():
+            raise RuntimeError(f"Expected a finite embedding or heat map, got {found.shape}")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sys.stdout.write(json.dumps({"seconds": seconds, "peak_mib": peak}) + "\n")
         sys.stdout.flush()
@@ -150,6 +162,18 @@ def _ours(bundle: Path | None) -> Any:
         return encoder.encode_series(encoders.read_volume(path)).embedding
 
     return encode
+
+
+def _explained(bundle: Path | None) -> Any:
+    import encoders
+    from encoders.explain import explain_sentences
+
+    encoder = encoders.load(bundle)
+
+    def explain(path: Path) -> NDArray[np.float32]:
+        return explain_sentences(encoder, encoders.read_volume(path), [SENTENCE]).heat
+
+    return explain
 
 
 def _plain() -> Any:

@@ -17,7 +17,7 @@ from training.evaluation_vision import area, unit_rows
 from training.phantoms.facts import FINDINGS
 from training.vision import EncodeTexts
 from training.vision_examples import NETWORKS
-from training.vision_fit import Cohort, encode_cohort, fit_embeddings
+from training.vision_fit import Cohort, encode_cohort, fit_embeddings, prepare_features
 from training.vision_settings import VisionTraining
 
 Figure = dict[str, Any]
@@ -33,6 +33,7 @@ def finish(
 
     Quick, and to be repeated whenever NeuroBERT changes.
     """
+    prepare_features(config, out)
     metrics: Figure = {"config": asdict(config), "explained": fit_embeddings(config, out, encode_texts)}
     cohort = encode_cohort(config, out, config.test_seeds)
     cohort.save(out / "kept_back.npz")

@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from training.precision import autocast
 from training.vision import EncodeTexts, TextVectors, batch_tensors, load_state, save_state
 from training.vision_examples import NETWORKS
 from training.vision_settings import VisionTraining
+from training.worker_processes import process_pool
 
 FOLDS = 5
 INFERENCE_BATCH = 4
@@ -77,6 +79,18 @@ def fit_embeddings(config: VisionTraining, out: Path, encode_texts: EncodeTexts)
         save_state(out / f"{name}.safetensors", {key: tensor.half() for key, tensor in state.items()})
         log.info("%s: the fit explains %.3f of the held-out variance", name, explained[name])
     return explained
+
+
+def prepare_features(config: VisionTraining, out: Path) -> None:
+    """Pool the features of all that the fit and the tests will ask for, networks side by side."""
+    if config.workers > 1:
+        with process_pool(config.workers) as pool:
+            list(pool.map(partial(_pool_features, config, out), range(len(NETWORKS))))
+
+
+def _pool_features(config: VisionTraining, out: Path, kind: int) -> None:
+    for seeds in (config.fit_seeds, config.test_seeds):
+        features_of(config, out, kind, seeds)
 
 
 def encode_cohort(config: VisionTraining, out: Path, seeds: Sequence[int]) -> Cohort:
