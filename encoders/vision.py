@@ -74,6 +74,13 @@ def mask_probabilities(logits: Tensor, classes: Sequence[str]) -> Tensor:
     return torch.cat((shares[:, :inside], around, shares[:, inside + 1 :] * around), dim=1)
 
 
+def lesion_probability(logits: Tensor, classes: Sequence[str]) -> Tensor:
+    """How likely any lesion is at each place, (B, d, h, w): the class LESION, or the likeliest where there is none."""
+    shares = mask_probabilities(logits, classes)
+    rows = [row for row, name in enumerate(classes) if name not in (INTRACRANIAL, VENTRICLES)]
+    return shares[:, classes.index(LESION)] if LESION in classes else shares[:, rows].amax(dim=1)
+
+
 class SequenceNetwork(nn.Module):
     """Network input (B, 1, D, H, W), each side divisible by 16, to a `VisionOutput`."""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from test_vision import training
+from typer.testing import CliRunner
 
 import encoders
+import neurorecall
 from encoders.bundle import PRETRAINED, Bundle
 from encoders.vision import SequenceNetwork
 from indexer.case_store import CaseStore
@@ -117,3 +119,13 @@ def test_a_site_calibrates_on_its_own_reports(
     write_calibration(bundle.folder, document)
     scores = encoders.load(bundle.folder).score(cohort.embeddings[0])
     assert {one.finding for one in scores if one.threshold is not None} == set(document["findings"])
+
+
+@pytest.mark.parametrize("option", ["--neurobert", "--lesion-maps", "--start"])
+def test_what_does_not_go_with_own_pairs_is_refused(option: str, tmp_path: Path) -> None:
+    config = Path(site_pairs.__file__).parent / "configs" / "vision.toml"
+    asked = ["train", "vision", str(config), "--out", str(tmp_path / "run"), "--data", str(tmp_path)]
+    told = CliRunner().invoke(neurorecall.build_application(), [*asked, option, str(tmp_path)])
+    assert told.exit_code == 2
+    assert option in told.output
+    assert "--data" in told.output

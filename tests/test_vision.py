@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from encoders.bundle import PRETRAINED
 from encoders.findings import load_findings
 from encoders.preprocess import Preprocessing
-from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError, mask_probabilities
+from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError, lesion_probability, mask_probabilities
 from training import vision as training_vision
 from training.phantoms.pathology import make_phantom
 from training.phantoms.scenario import draw_facts
@@ -247,6 +247,8 @@ def test_a_lesion_outside_of_the_skull_does_not_count() -> None:
     outside, inside = mask_probabilities(logits, ("intracranial", "lesion"))[0, 1, :, 0, 0].tolist()
     assert outside < 0.01 < 0.99 < inside
     assert mask_probabilities(logits, ("infarct", "lesion"))[0, 1].min() > 0.99
+    assert lesion_probability(logits, ("intracranial", "lesion"))[0, :, 0, 0].tolist() == [outside, inside]
+    assert lesion_probability(logits, ("ventricles", "infarct"))[0].min() > 0.99
 
 
 def test_the_contrast_is_with_reports_that_state_something_else() -> None:

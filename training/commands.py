@@ -60,9 +60,9 @@ def train_vision(
     config: Config,
     out: Out,
     neurobert: Annotated[Path | None, typer.Option(help="Folder of NeuroBERT; without it, the shipped one.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the bundle.")] = "neurorecall",
+    name: Annotated[str | None, typer.Option(help="Name of the bundle; without it, neurorecall.")] = None,
     lesion_maps: Annotated[
-        Path | None, typer.Option(help="Folder of lesion masks in MNI space, or their file.")
+        Path | None, typer.Option(exists=True, help="Folder of lesion masks in MNI space, or their file.")
     ] = None,
     start: Annotated[
         Path | None,
@@ -84,8 +84,17 @@ def train_vision(
 
     _log()
     if data is None:
-        made = train_bundle(load_config(config), out, neurobert or PRETRAINED / "text", name, lesion_maps, start)
+        text = neurobert or PRETRAINED / "text"
+        made = train_bundle(load_config(config), out, text, name or "neurorecall", lesion_maps, start)
     else:
+        for given, option in (
+            (neurobert, "--neurobert"),
+            (name, "--name"),
+            (lesion_maps, "--lesion-maps"),
+            (start, "--start"),
+        ):
+            if given is not None:
+                raise typer.BadParameter("it does not go with --data, which tunes a whole bundle", param_hint=option)
         with reporter("examinations") as progress:
             made = train_on_site(load_config(config), data, out, encoders.load(bundle), progress)
     typer.echo(f"Bundle written to {made}; calibrate it with `neurorecall train calibrate`")

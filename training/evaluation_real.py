@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle, EncodingError
 from encoders.preprocess import NetworkInput
-from encoders.vision import LESION, VisionOutput, mask_probabilities
+from encoders.vision import VisionOutput, lesion_probability
 from encoders.volume import Volume, read_volume
 from training.brain_mask import brain_only
 from training.evaluation_tables import areas_table
@@ -192,7 +192,7 @@ def _pointing(seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
 
 
 def _seen(bundle: Bundle, output: VisionOutput, prepared: NetworkInput, truth: Volume | None) -> Seen:
-    lesion = mask_probabilities(output.masks, bundle.mask_classes)[0, bundle.mask_classes.index(LESION)].numpy()
+    lesion = lesion_probability(output.masks, bundle.mask_classes)[0].numpy()
     pointed = None if truth is None else _points_at_lesion(lesion, prepared, truth)
     return Seen(unit_rows(output.embedding.numpy())[0], output.findings[0].numpy(), pointed)
 

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,7 @@ class _Run:
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=config.weight_decay)
         self.step = 0
         self._recent: list[tuple[float, ...]] = []
+        self._texts = cache(config.examples(out).texts)  # a thousandth of the examples' size
         if (out / f"{name}.safetensors").exists():
             self.step = steps
         elif self._checkpoint.exists():
@@ -261,8 +262,7 @@ class _Run:
         """Vectors of other phantoms' reports, and which of them state what a scan of the batch shows."""
         rng = np.random.default_rng((self.config.seed, step, 0x07E5))
         count = min(self.config.contrasted, self.config.phantoms)
-        examples = self.config.examples(self.out)
-        others = [examples.texts(int(seed)) for seed in rng.choice(self.config.train_seeds, count, replace=False)]
+        others = [self._texts(int(seed)) for seed in rng.choice(self.config.train_seeds, count, replace=False)]
         alike = [[set(one.findings) == set(texts.findings) for one in others] for texts in batch]
         found = vectors([texts.report for texts in others])
         return torch.from_numpy(found).to(self.device), torch.tensor(alike, device=self.device)

@@ -95,7 +95,8 @@ class ExampleFolder:
             return Example(stored["voxels"], stored["labels"], _texts(stored["texts"]))
 
     def texts(self, seed: int) -> ExampleTexts:
-        """The texts alone of an example that is there."""
+        """The texts alone of an example, which is made where it is not there yet."""
+        self.make(seed)
         with np.load(self.folder / f"{seed}.npz", allow_pickle=False) as stored:
             return _texts(stored["texts"])
 
