@@ -30,13 +30,17 @@ class VisionConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VisionConfig:
-    """Shape of a network: channels of each level, size of the embedding, names of findings and of mask classes."""
+    """Shape of a network: channels of each level, size of the embedding, names of findings and of mask classes.
+
+    `refined` is whether the masks are looked at once more at their own resolution; the first bundles' are not.
+    """
 
     findings: tuple[str, ...]
     mask_classes: tuple[str, ...]
     channels: tuple[int, ...] = (16, 32, 64, 112)
     blocks: tuple[int, ...] = (1, 2, 2, 2)
     embedding_dim: int = 384
+    refined: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -104,6 +108,9 @@ class SequenceNetwork(nn.Module):
             self.levels.append(nn.Sequential(*parts))
             previous = count
         self.laterals = nn.ModuleList(nn.Conv3d(count, first, 1) for count in config.channels)
+        if config.refined:
+            self.refine_norm = nn.GroupNorm(first // GROUP, first)
+            self.refine = nn.Conv3d(first, first, 3, padding=1, bias=False)
         self.mask_norm = nn.GroupNorm(first // GROUP, first)
         self.mask_head = nn.Conv3d(first, len(config.mask_classes), 3, padding=1)
         if self.mask_head.bias is not None:
@@ -150,6 +157,9 @@ class SequenceNetwork(nn.Module):
         merged = self.laterals[-1](levels[-1])
         for lateral, level in zip(reversed(self.laterals[:-1]), reversed(levels[:-1]), strict=True):
             merged = F.interpolate(merged, scale_factor=2.0, mode="nearest") + lateral(level)
+        if self.config.refined:
+            # What is bright here is a lesion only in the light of what lies around it: which a sum of levels cannot say.
+            merged = merged + self.refine(F.relu(self.refine_norm(merged)))
         logits: Tensor = self.mask_head(F.relu(self.mask_norm(merged)))
         return logits
 

@@ -57,7 +57,7 @@ class VisionTraining:
 
     @property
     def network(self) -> VisionConfig:
-        return VisionConfig(FINDINGS, self.mask_classes, self.channels, self.blocks)
+        return VisionConfig(FINDINGS, self.mask_classes, self.channels, self.blocks, refined=True)
 
     @property
     def train_seeds(self) -> range:
