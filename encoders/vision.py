@@ -158,7 +158,7 @@ class SequenceNetwork(nn.Module):
         for lateral, level in zip(reversed(self.laterals[:-1]), reversed(levels[:-1]), strict=True):
             merged = F.interpolate(merged, scale_factor=2.0, mode="nearest") + lateral(level)
         if self.config.refined:
-            # What is bright here is a lesion only in the light of what lies around it: which a sum of levels cannot say.
+            # What is bright here is a lesion only in view of what lies around it, which a sum of levels cannot say.
             merged = merged + self.refine(F.relu(self.refine_norm(merged)))
         logits: Tensor = self.mask_head(F.relu(self.mask_norm(merged)))
         return logits

@@ -15,9 +15,7 @@ from torch.nn import functional as F
 from encoders.vision import INTRACRANIAL, LESION, VENTRICLES
 
 EMPTY_WEIGHT = 8.0  # of the mean over all voxels, nearly all of which are empty and soon easy
-LESION_WEIGHT = (
-    0.1  # of the mean over lesion voxels alone, so that small ones count; with more, half of the brain is suspect
-)
+LESION_WEIGHT = 0.1  # of the mean over lesion voxels, so that small ones count; with more, half the brain is suspect
 POSITIVE_WEIGHT = 3.0  # most findings are present in a tenth of the examples
 SMOOTH = 8.0  # voxels
 TEMPERATURE = 0.1  # of the contrastive term
