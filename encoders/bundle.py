@@ -132,8 +132,8 @@ class Bundle:
         entry, notes = self._entry(volume.sequence)
         prepared = preprocess(volume, self.preprocessing)
         output = self._run(entry, prepared)
-        # What covers little of the brain, or is of another MR sequence than the network's, the rule cannot judge.
-        rule = None if prepared.partial or volume.sequence in self.substitutes else self._range.get(entry.file)
+        # What covers little of the brain the rule cannot judge.
+        rule = None if prepared.partial else self._range.get(entry.file)
         in_range = rule is None or rule.holds(output.features[0].numpy())
         embedding = _unit(output.embedding[0].numpy())
         return SeriesEncoding(embedding, prepared.partial, prepared.coverage, notes, in_range)

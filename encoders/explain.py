@@ -55,8 +55,8 @@ class ExplainError(ValueError):
 class HeatMap:
     """Heat (X, Y, Z) 0-1 on the grid of the network's input, with `affine` (4, 4) to mm of the scanner.
 
-    `peak` is the hottest point in mm; `strength` what the hottest place is worth: a lesion's probability for masks, a
-    difference of cosines for sentences.
+    Heat of a finding with masks is a lesion's probability; that of a sentence is a part of the hottest. `peak` is the
+    hottest point in mm; `strength` what the hottest place is worth: the probability, or a difference of cosines.
     """
 
     heat: NDArray[np.float32]
@@ -84,7 +84,7 @@ def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
         return explain_sentences(bundle, volume, known[finding].present, known[finding].absent)
     output, prepared = bundle.see(volume)
     shares = mask_probabilities(output.masks, bundle.mask_classes)[0, rows].amax(dim=0)
-    return _on_grid(shares, prepared)
+    return _on_grid(shares, prepared, scale=1.0)
 
 
 def explain_sentences(bundle: Bundle, volume: Volume, present: Sequence[str], absent: Sequence[str] = ()) -> HeatMap:
@@ -95,7 +95,7 @@ def explain_sentences(bundle: Bundle, volume: Volume, present: Sequence[str], ab
     network, prepared = bundle.network_and_input(volume)
     with torch.inference_mode():
         parts = occlusion(network, torch.from_numpy(prepared.voxels)[None, None], torch.from_numpy(direction))
-    return _on_grid(parts.clamp(min=0), prepared)
+    return _on_grid(parts.clamp(min=0), prepared, scale=float(parts.max()))
 
 
 def occlusion(network: SequenceNetwork, voxels: Tensor, direction: Tensor) -> Tensor:
@@ -131,12 +131,12 @@ def occlusion(network: SequenceNetwork, voxels: Tensor, direction: Tensor) -> Te
     return lost / seen
 
 
-def _on_grid(parts: Tensor, prepared: NetworkInput) -> HeatMap:
-    """Heat at the network input's resolution, and its hottest point."""
+def _on_grid(parts: Tensor, prepared: NetworkInput, scale: float) -> HeatMap:
+    """Heat at the network input's resolution, in units of `scale`, and its hottest point."""
     fine = F.interpolate(parts[None, None].float(), size=prepared.voxels.shape, mode="trilinear", align_corners=False)
     heat = fine[0, 0].numpy() * (prepared.voxels > 0)
     strength = float(parts.max())
     place = np.unravel_index(int(heat.argmax()), heat.shape)
     x, y, z = (prepared.affine @ np.array([*place, 1.0]))[:3].tolist()
-    top = float(heat.max())
-    return HeatMap((heat / top if top > 0 else heat).astype(np.float32), prepared.affine, (x, y, z), strength)
+    heat = np.clip(heat / scale if scale > 0 else heat, 0, 1).astype(np.float32)
+    return HeatMap(heat, prepared.affine, (x, y, z), strength)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -29,11 +29,12 @@ FOREGROUND = 0.4  # of the median signal above the mean
 TOP_AREA = 0.06  # of the largest cross-section: where the brain's top is taken to be
 CRANIUM_MM = 90.0  # below the top: cranium only, neither face nor neck
 BRAIN_RADIUS_Z_MM = 70.0
+LARGEST = 1e20  # values above this are scaled down first: float32 ends at 3e38
 FULL_EXTENT_MM = (105.0, 130.0, 110.0)  # the least that a whole brain of a child measures along X, Y, Z
 
 
 class PreprocessingError(ValueError):
-    """Settings of the preprocessing that cannot be used."""
+    """Settings of the preprocessing, or a volume, that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class NetworkInput:
 
 def preprocess(volume: Volume, settings: Preprocessing) -> NetworkInput:
     """Frame, resample and normalise one volume; deterministic, about 0.1 s for 256³ voxels on one thread."""
+    volume = _within_range(volume)
     frame = _frame(volume)
     origin = _grid_origin(frame, settings)
     grid = _resample(volume, origin, settings)
@@ -92,6 +94,12 @@ def preprocess(volume: Volume, settings: Preprocessing) -> NetworkInput:
     scale[:3, 3] = origin / spacing
     coverage = float(min(1.0, *(frame.extent / np.array(FULL_EXTENT_MM))))
     return NetworkInput(voxels, volume.affine @ scale, coverage, coverage < settings.partial_below)
+
+
+def _within_range(volume: Volume) -> Volume:
+    """The volume, or a copy scaled down where sums of its values would overflow."""
+    peak = max(float(volume.voxels.max()), -float(volume.voxels.min()))
+    return volume if peak < LARGEST else replace(volume, voxels=volume.voxels / np.float32(peak))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,8 @@ def _frame(volume: Volume) -> _Frame:
     radius = np.maximum(1, np.round(EROSION_MM / spacing)) * spacing
     areas = core.sum(axis=(0, 1))
     largest = float(areas.max())
+    if not largest:
+        raise PreprocessingError("Expected a volume with something in it, found nothing that stands out")
     levels = np.flatnonzero(areas >= TOP_AREA * largest)
     highest = int(levels.max())
     # A cap cut off by the field of view: of a ball of the brain's height, the slice's area tells how much is missing.

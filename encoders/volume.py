@@ -28,6 +28,7 @@ FEW_SLICES = 16
 MIN_NEIGHBOUR_CORRELATION = 0.15
 SWAPPED_MARGIN = 0.03  # by which neighbours agree better once the bytes are swapped; never above 0 on real scans
 NAME_LENGTH = 80
+Frame = int | Literal["mean"] | None  # which volume of a 4-D file
 COPY_BLOCK = 16  # planes copied at a time, so that the transposition stays in the processor's cache
 
 
@@ -61,7 +62,7 @@ def read_volume(
     *,
     name: str = "",
     sequence: MRSequence | None = None,
-    frame: int | Literal["mean"] | None = None,
+    frame: Frame = None,
     limits: VolumeLimits | None = None,
 ) -> Volume:
     """Read one NIfTI file, given by its path or its bytes.
@@ -171,7 +172,19 @@ def _affine(start: bytes, header: NiftiHeader) -> tuple[NDArray[np.float64], tup
 _CONVERT = "Convert the series again, with its orientation."
 
 
-def _frames(raw: NDArray[np.generic], header: NiftiHeader, frame: int | Literal["mean"] | None) -> NDArray[np.generic]:
+def parse_frame(text: str) -> Frame:
+    """Which volume of a 4-D file a user means: a number from 0, `mean`, or nothing. Raises VolumeError."""
+    words = text.strip().lower()
+    if not words:
+        return None
+    if words == "mean":
+        return "mean"
+    if not words.isdecimal() or len(words) > 6:
+        raise VolumeError("bad_frame", "Expected a volume's number from 0, or mean, as frame.", "Write 0 or mean.")
+    return int(words)
+
+
+def _frames(raw: NDArray[np.generic], header: NiftiHeader, frame: Frame) -> NDArray[np.generic]:
     """The one frame (X, Y, Z) that is wanted, still as stored."""
     stored = raw.reshape((*header.shape, header.frames), order="F")
     if header.frames == 1:
@@ -266,7 +279,7 @@ def _neighbour_correlation(stored: NDArray[np.generic], *, swap: bool = False) -
     return float(max(products) / max(float(middle.var()), 1e-30))
 
 
-def _notes(header: NiftiHeader, frame: int | Literal["mean"] | None, shape: tuple[int, ...]) -> tuple[str, ...]:
+def _notes(header: NiftiHeader, frame: Frame, shape: tuple[int, ...]) -> tuple[str, ...]:
     notes: list[str] = []
     if header.frames > 1:
         notes.append(

@@ -122,9 +122,14 @@ def search(
 
 def score(
     files: Annotated[list[Path], typer.Argument(help="NIfTI files of one examination.")],
+    sequence: Annotated[
+        list[str] | None, typer.Option(help="MR sequence of a file whose name does not tell; once a file, in order.")
+    ] = None,
+    frame: Annotated[str, typer.Option(help="Which volume of a 4-D file: its number from 0, or mean.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Score the findings of an unreported examination, each with its threshold."""
+    from encoders.volume import parse_frame
     from search_api import printing
     from search_api.scoring import score_report
 
@@ -132,7 +137,7 @@ def score(
         import encoders
 
         encoder = encoders.load()
-        volumes, refused = read_scans(files, encoder.sequences)
+        volumes, refused = read_scans(files, encoder.sequences, sequence or (), parse_frame(frame))
         report = score_report(encoder, volumes)
         document = report.to_dict() | {"refused": [item.to_dict() for item in refused]}
         _show(document, as_json, lambda: printing.score_report(report))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from encoders.bundle import Bundle, Encoder
 from encoders.explain import HeatMap, explain_finding, explain_sentences
+from encoders.text import TextError
 from encoders.volume import Volume
 from search_api.deface import packed_nifti
 from search_api.query import QueryError
@@ -44,7 +45,8 @@ def heat_of(encoder: Encoder, volume: Volume, finding: str | None, text: str | N
     Raises
     ------
     QueryError
-        `one_of_two` unless exactly one is given, `no_heat_map` where the encoder explains nothing
+        `one_of_two` unless exactly one is given, `no_words` for a sentence without one, `no_heat_map` where the
+        encoder explains nothing
     ExplainError, EncodingError
         as encoders.explain
     """
@@ -53,7 +55,10 @@ def heat_of(encoder: Encoder, volume: Volume, finding: str | None, text: str | N
         raise QueryError("one_of_two", "Expected either a finding or a sentence", "Give finding or q, not both.")
     if not isinstance(encoder, Bundle):
         raise QueryError("no_heat_map", "This encoder does not say where a score comes from", "Load a bundle.")
-    heat = explain_finding(encoder, volume, finding) if finding else explain_sentences(encoder, volume, (asked,))
+    try:
+        heat = explain_finding(encoder, volume, finding) if finding else explain_sentences(encoder, volume, (asked,))
+    except TextError as error:
+        raise QueryError("no_words", "Expected a sentence with at least one word", "Write a finding.") from error
     x, y, z = volume.voxels.shape
     return ShownHeat(heat, (x, y, z), volume.spacing, np.linalg.inv(heat.affine) @ volume.affine)
 

@@ -5,6 +5,8 @@ Cutting is left to slices, taking the face away to deface.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -31,6 +33,11 @@ THUMBNAIL_WIDTH = 192  # pixels
 # In the browser only, and not for long: a removed case must be gone from there as well.
 _KEPT_BRIEFLY = {"Cache-Control": "private, max-age=300"}
 _PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "PNG picture"}}
+
+_HEAT = (
+    "The header Heat-Strength says what the hottest place is worth. For a finding with lesion masks that is a "
+    "probability, and so is the heat: a faint map is a doubtful one. For a sentence the heat is a part of the hottest."
+)
 
 Number = Annotated[int, Path(ge=1, le=1_000_000, description="Number of the series, from 1")]
 
@@ -93,6 +100,7 @@ Sentence = Annotated[str | None, Query(max_length=2000, description="Any sentenc
 @router.get(
     "/heat/{plane}/{index}.png",
     summary="Where the score of a finding or of a sentence comes from, to lay over the slice of the same number",
+    description=_HEAT,
     response_class=Response,
     responses={**_PNG, **described(400, 404, 410, 422, 503)},
 )
@@ -108,12 +116,13 @@ def heat_picture(
 ) -> Response:
     place = None if index == "key" else _slice_number(index)
     shown = _heat(services_of(request), request, (key, number), finding, q)
-    return _png(draw_heat(shown, plane, place, width))
+    return _png(draw_heat(shown, plane, place, width), _strength(shown))
 
 
 @router.get(
     "/heat.nii.gz",
     summary="The same as a volume on a grid of its own, 0 to 255, for the viewer",
+    description=_HEAT,
     response_class=Response,
     responses={
         200: {"content": {"application/gzip": {}}, "description": "NIfTI-1, RAS+, compressed"},
@@ -122,7 +131,11 @@ def heat_picture(
 )
 def heat(request: Request, key: str, number: Number, finding: Finding = None, q: Sentence = None) -> Response:
     shown = _heat(services_of(request), request, (key, number), finding, q)
-    return Response(heat_volume(shown), media_type="application/gzip", headers=_KEPT_BRIEFLY)
+    return Response(heat_volume(shown), media_type="application/gzip", headers=_KEPT_BRIEFLY | _strength(shown))
+
+
+def _strength(shown: ShownHeat) -> dict[str, str]:
+    return {"Heat-Strength": f"{shown.heat.strength:.4f}"}
 
 
 def _heat(
@@ -147,5 +160,5 @@ def _slice_number(text: str) -> int:
     return int(text)
 
 
-def _png(content: bytes) -> Response:
-    return Response(content, media_type="image/png", headers=_KEPT_BRIEFLY)
+def _png(content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
+    return Response(content, media_type="image/png", headers={**_KEPT_BRIEFLY, **headers})

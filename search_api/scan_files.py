@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
-from encoders.sequences import MRSequence, recognise_sequence
-from encoders.volume import Volume, VolumeError, read_volume
+from encoders.sequences import MRSequence, parse_sequence, recognise_sequence
+from encoders.volume import Frame, Volume, VolumeError, read_volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,30 @@ class FileRefused(ValueError):
         self.hint = hint
 
 
-def read_scans(files: Sequence[Path], sequences: Sequence[MRSequence]) -> tuple[list[Volume], list[RefusedFile]]:
+def read_scans(
+    files: Sequence[Path], sequences: Sequence[MRSequence], called: Sequence[str] = (), frame: Frame = None
+) -> tuple[list[Volume], list[RefusedFile]]:
     """The volumes of the files whose MR sequence is one of these, and the files that were refused.
+
+    `called` names the MR sequences of the files in order; `frame` is which volume of a 4-D file is meant.
 
     Raises
     ------
     FileRefused
-        no file could be used
+        no file could be used, or more names than files
     """
+    if len(called) > len(files):
+        raise FileRefused("bad_sequence", f"Expected at most {len(files)} sequences, got {len(called)}", "One a file.")
     volumes: list[Volume] = []
     refused: list[RefusedFile] = []
-    for path in files:
+    for path, name in zip_longest(files, called):
         try:
-            volume = read_scan(path)
+            volume = read_scan(path, frame)
         except VolumeError as error:
             refused.append(RefusedFile(path.name, error.code, str(error), error.hint))
             continue
+        if name is not None:
+            volume = replace(volume, sequence=parse_sequence(name))
         if volume.sequence in sequences:
             volumes.append(volume)
         else:
@@ -62,9 +71,9 @@ def read_scans(files: Sequence[Path], sequences: Sequence[MRSequence]) -> tuple[
     return volumes, refused
 
 
-def read_scan(path: Path) -> Volume:
+def read_scan(path: Path, frame: Frame = None) -> Volume:
     """Read one series; its MR sequence from its name, else from the JSON sidecar beside it. Raises VolumeError."""
-    volume = read_volume(path)
+    volume = read_volume(path, frame=frame)
     sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     if volume.sequence is not None or not sidecar.is_file():
         return volume

@@ -19,6 +19,7 @@ from search_api.query import QueryError
 from search_api.retrieval import SeriesQuery
 
 MOST_SERIES = 20
+LEAST_COVERAGE = 0.3  # of a brain: what shows less is like nothing that a threshold was measured on
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class EncodedScans:
     """What a search, a score and a report check need of uploaded scans.
 
     `series` are those that count, `embedding` (D,) is them fused; `scored` are all. `brain` is False where none looks
-    like a brain MRI: then all count and nothing is flagged.
+    like a brain MRI: then all count and nothing is flagged, as where none shows LEAST_COVERAGE of the brain.
     """
 
     series: tuple[SeriesQuery, ...]
@@ -62,6 +63,7 @@ def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
         for volume, encoding in zip(volumes, encodings, strict=True)
         if encoding.in_range or not brain
     )
+    measurable = any(one.in_range and one.coverage >= LEAST_COVERAGE for one in encodings)
     sequences = [one.sequence for one in series if one.sequence is not None]
     fused = encoder.fuse(np.stack([one.embedding for one in series]), sequences)
     findings = encoder.score(fused)
@@ -74,7 +76,7 @@ def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
         embedding=fused,
         brain=brain,
         scored=scored,
-        findings=findings if brain else tuple(map(_unmeasured, findings)),
+        findings=findings if measurable else tuple(map(_unmeasured, findings)),
         notices=tuple(dict.fromkeys(_notices(scored))),
     )
 
@@ -128,7 +130,8 @@ def _notices(series: Sequence[ScoredSeries]) -> list[str]:
             )
         if item.partial:
             notices.append(
-                f"The uploaded {item.sequence} covers only {item.coverage:.0%} of the brain: scores are less reliable."
+                f"The uploaded {item.sequence} covers only {item.coverage:.0%} of the brain: "
+                + ("scores are less reliable." if item.coverage >= LEAST_COVERAGE else "too little to flag anything.")
             )
         notices.extend(f"Uploaded {item.sequence}: {note}" for note in item.notes)
     return notices

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import anyio
 import anyio.to_thread
@@ -29,7 +29,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from encoders.sequences import MRSequence, SequenceError, parse_sequence, recognise_sequence
-from encoders.volume import Volume, VolumeError
+from encoders.volume import Frame, Volume, VolumeError, parse_frame
 from search_api.errors import Problem, busy
 from search_api.metrics import Metrics
 from search_api.settings import Settings
@@ -56,7 +56,7 @@ class Upload:
 
     files: tuple[UploadedFile, ...]
     fields: Mapping[str, str]
-    frame: int | Literal["mean"] | None
+    frame: Frame
 
 
 class UploadReader:
@@ -258,15 +258,11 @@ def _sequences(listed: str, hint: str, count: int) -> Sequence[MRSequence | None
         raise Problem(422, "unknown_sequence", str(error), "Name an MR sequence in `sequences`.") from error
 
 
-def _frame(text: str) -> int | Literal["mean"] | None:
-    words = text.strip().lower()
-    if not words:
-        return None
-    if words == "mean":
-        return "mean"
-    if not words.isdecimal() or len(words) > 6:
-        raise Problem(400, "bad_frame", "Expected a volume's number from 0, or mean, as frame.", "Write 0 or mean.")
-    return int(words)
+def _frame(text: str) -> Frame:
+    try:
+        return parse_frame(text)
+    except VolumeError as error:
+        raise Problem(400, error.code, str(error), error.hint) from error
 
 
 def _on_disk(part: UploadFile) -> IO[bytes]:

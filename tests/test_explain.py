@@ -45,7 +45,7 @@ def test_a_finding_is_shown_where_its_lesion_is(bundle: Bundle, glioma: Phantom,
     heat = explain_finding(bundle, flair, "glioma")
     assert heat.heat.shape == bundle.preprocessing.shape
     assert heat.heat.min() >= 0
-    assert heat.heat.max() == pytest.approx(1.0)
+    assert heat.heat.max() == pytest.approx(heat.strength, abs=0.05)  # a probability, a little smoothed
     assert 0 < heat.strength <= 1
     assert hits(heat, glioma, "tumour", "oedema")
 

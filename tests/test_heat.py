@@ -101,5 +101,7 @@ def test_heat_of_a_stored_series_is_served(tmp_path: Path) -> None:
             assert pictures[0].size == pictures[1].size
             assert pictures[0].mode == "RGBA"
             assert np.asarray(pictures[0])[..., 3].max() > 100
+            assert 0 < float(overlay.headers["heat-strength"]) <= 1
         assert_refused(client.get(f"{series}/heat/axial/key.png?finding=gout"), 400, "unknown_finding")
+        assert_refused(client.get(f"{series}/heat/axial/key.png?q=%E2%80%8B"), 400, "no_words")
         assert client.get(f"{series}/heat.nii.gz?finding=glioma").headers["content-type"] == "application/gzip"

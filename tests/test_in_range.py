@@ -99,6 +99,21 @@ def test_something_else_is_scored_without_confidence(folder: Path) -> None:
     assert any("does not look like a brain MRI" in notice for notice in report.notices)
 
 
+def test_what_shows_next_to_nothing_of_a_brain_is_flagged_for_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with doubting(folder) as engine:
+        whole = engine.encoder.encode_series
+        monkeypatch.setattr(
+            engine.encoder, "encode_series", lambda volume: replace(whole(volume), partial=True, coverage=0.16)
+        )
+        report = engine.score([scan(folder, "T1w")])
+    assert report.series[0].partial
+    assert not report.series[0].not_brain_mri
+    assert not any(score.flagged for score in report.findings)
+    assert any("too little to flag anything" in notice for notice in report.notices)
+
+
 def test_beside_a_brain_something_else_does_not_count(folder: Path) -> None:
     flair, t1w = scan(folder, "FLAIR"), scan(folder, "T1w")
     with doubting(folder) as engine:

@@ -143,3 +143,15 @@ def test_real_scans_all_read_and_only_the_slabs_are_partial() -> None:
     assert len(files) >= 68
     partial = {file.name.split("_")[0] for file in files if preprocess(read_volume(file), SETTINGS).partial}
     assert partial == SLABS
+
+
+def test_values_near_the_end_of_float32_do_not_overflow() -> None:
+    volume = head()
+    large = dataclasses.replace(volume, voxels=volume.voxels * np.float32(2e38 / 1500))
+    np.testing.assert_allclose(preprocess(large, SETTINGS).voxels, preprocess(volume, SETTINGS).voxels, atol=1e-3)
+
+
+def test_a_volume_with_nothing_in_it_is_refused() -> None:
+    volume = head()
+    with pytest.raises(PreprocessingError, match="nothing that stands out"):
+        preprocess(dataclasses.replace(volume, voxels=np.full_like(volume.voxels, 7.0)), SETTINGS)

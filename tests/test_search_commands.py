@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 import typer
 from search_cases import CASES, build_archive, scan_of, write_volume
@@ -129,6 +131,20 @@ def test_score_gives_every_finding_with_the_abnormal_first(folder: Path, tmp_pat
     unnamed = write_volume(tmp_path / "volume.nii.gz", 3)
     refused = run("score", unnamed, "--json")
     assert (refused.exit_code, document(refused)["code"]) == (1, "unknown_sequence")
+    assert run("score", unnamed, "--sequence", "t1 post").exit_code == 0
+    assert run("score", unnamed, "--sequence", "T3").exit_code == 1
+    assert "at most 1" in run("score", unnamed, "--sequence", "T1w", "--sequence", "T2w").stderr
+
+
+def test_of_a_4d_file_the_volume_that_is_meant_is_scored(folder: Path, tmp_path: Path) -> None:
+    one = nibabel.load(scan_of(folder / "dataset", CASES[0], "FLAIR"))
+    several = tmp_path / "several_FLAIR.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.stack([one.get_fdata()] * 3, axis=-1), one.affine), several)
+    assert "frame" in run("score", several).stderr
+    for frame in ("2", "mean"):
+        assert run("score", several, "--frame", frame).exit_code == 0
+    for frame in ("3", "-1", "last"):
+        assert run("score", several, "--frame", frame).exit_code == 1
 
 
 def test_triage_lists_the_unreported(folder: Path) -> None:

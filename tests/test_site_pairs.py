@@ -89,14 +89,22 @@ def test_the_networks_go_on_learning_from_ingested_pairs(
 
 
 @pytest.mark.slow
-def test_too_few_series_and_another_shape_are_refused(
+def test_too_few_series_and_a_run_on_other_examinations_are_refused(
     tiny: VisionTraining, bundle: Bundle, data: Path, tmp_path: Path
 ) -> None:
+    other = dataclasses.replace(tiny, channels=(16, 16, 16, 16))  # the shape is the bundle's
     with pytest.raises(VisionTrainingError, match="reported series"):
+        train_on_site(other, data, tmp_path / "few", bundle, quiet)
+    (tmp_path / "few" / "pairs.json").write_text('["another"]', "utf-8")
+    with pytest.raises(VisionTrainingError, match="other examinations"):
         train_on_site(tiny, data, tmp_path / "few", bundle, quiet)
-    other = dataclasses.replace(tiny, channels=(16, 16, 16, 16))
+
+
+@pytest.mark.slow
+def test_networks_of_an_older_shape_are_refused(tiny: VisionTraining, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.network_config = dataclasses.replace(bundle.network_config, refined=False)
     with pytest.raises(VisionTrainingError, match="shape"):
-        train_on_site(other, data, tmp_path / "other", bundle, quiet)
+        train_on_site(tiny, tmp_path, tmp_path / "run", bundle, quiet)
 
 
 @pytest.mark.slow

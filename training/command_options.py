@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+OWN = frozenset(("encoders", "indexer", "search_api", "training"))
 
 Config = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="TOML file; see training/configs.")]
 Out = Annotated[Path, typer.Option(help="Folder of the run: checkpoints, weights, metrics.")]
-BundleFolder = Annotated[Path | None, typer.Option("--bundle", help="Folder of a bundle; without it, the shipped one.")]
+BundleFolder = Annotated[
+    Path | None,
+    typer.Option("--bundle", exists=True, file_okay=False, help="Folder of a bundle; without it, the shipped one."),
+]
 Dataset = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="BIDS dataset with real cases.")]
 TextFolder = Annotated[
     Path | None, typer.Option("--text", exists=True, file_okay=False, help="Folder of text records.")
@@ -20,6 +27,24 @@ SiteData = Annotated[
 ]
 Html = Annotated[Path | None, typer.Option(help="Also write the report as one self-contained HTML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+class PlainGroup(TyperGroup):
+    """A group of commands that say in one line what they refuse; what is unforeseen keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from safetensors import SafetensorError
+
+        try:
+            return super().invoke(ctx)
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, SafetensorError) as error:
+            tell(f"Error: {error}")
+            raise typer.Exit(1) from error
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in OWN:
+                raise
+            tell(f"Error: {error}. {getattr(error, 'hint', '')}".replace("..", ".").rstrip())
+            raise typer.Exit(1) from error
 
 
 def processors() -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.command_options import BundleFolder, Config, Dataset, Out, SiteData, processors, tell
+from training.command_options import BundleFolder, Config, Dataset, Out, PlainGroup, SiteData, processors, tell
 from training.evaluation_commands import evaluation
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ RANGE_SEED = 8_000_000
 
 def register(app: typer.Typer, open_searcher: OpenSearcher, check_report: CheckReport) -> None:
     """Mount `train` and `evaluate`."""
-    train = typer.Typer(help="Train parts of a bundle; every run resumes where it was stopped.", no_args_is_help=True)
+    told = "Train parts of a bundle; every run resumes where it was stopped."
+    train = typer.Typer(help=told, no_args_is_help=True, cls=PlainGroup)
     train.command("neurobert")(train_neurobert)
     train.command("ablations")(train_ablations)
     train.command("vision")(train_vision)
@@ -59,7 +60,9 @@ def train_ablations(
 def train_vision(
     config: Config,
     out: Out,
-    neurobert: Annotated[Path | None, typer.Option(help="Folder of NeuroBERT; without it, the shipped one.")] = None,
+    neurobert: Annotated[
+        Path | None, typer.Option(exists=True, help="Folder of NeuroBERT; without it, the shipped one.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bundle; without it, neurorecall.")] = None,
     lesion_maps: Annotated[
         Path | None, typer.Option(exists=True, help="Folder of lesion masks in MNI space, or their file.")

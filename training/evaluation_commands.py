@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.command_options import AsJson, BundleFolder, Dataset, Html, TextFolder, processors, tell
+from training.command_options import AsJson, BundleFolder, Dataset, Html, PlainGroup, TextFolder, processors, tell
 
 if TYPE_CHECKING:
+    from encoders.calibration import Calibration
     from training.evaluation_report_check import CheckReport
     from training.evaluation_retrieval import OpenSearcher
 
@@ -33,7 +34,7 @@ class Chapter:
 
 def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.Typer:
     """The command group `evaluate`."""
-    evaluate = typer.Typer(help="Figures with intervals and baselines.", no_args_is_help=True)
+    evaluate = typer.Typer(help="Figures with intervals and baselines.", no_args_is_help=True, cls=PlainGroup)
 
     @evaluate.command("text")
     def text(text: TextFolder = None, bundle: BundleFolder = None, html: Html = None, as_json: AsJson = False) -> None:
@@ -92,11 +93,9 @@ def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.
         as_json: AsJson = False,
     ) -> None:
         """How far the calibrated scores of a bundle can be believed, and what its thresholds reach."""
-        from encoders.bundle import PRETRAINED
-        from encoders.calibration import load_calibrations
         from training.reliability import draw_reliability, reliability, reliability_table
 
-        figures = reliability(load_calibrations((bundle or PRETRAINED) / "calibration.json"))
+        figures = reliability(_calibrations(bundle))
         if plot is not None:
             draw_reliability(figures, plot)
         _publish([Chapter("Calibrated scores", reliability_table(figures), figures)], html, as_json)
@@ -114,12 +113,10 @@ def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.
         as_json: AsJson = False,
     ) -> None:
         """Reporting delays by reading order, in a simulated department with the bundle's measured scores."""
-        from encoders.bundle import PRETRAINED
-        from encoders.calibration import load_calibrations
         from encoders.findings import ABNORMAL
         from training.reading_delay import Department, DepartmentError, delays_table, draw_delays, simulate
 
-        calibration = load_calibrations((bundle or PRETRAINED) / "calibration.json").get(ABNORMAL)
+        calibration = _calibrations(bundle).get(ABNORMAL)
         if calibration is None:
             raise typer.BadParameter("it has no threshold for abnormal examinations", param_hint="--bundle")
         try:
@@ -242,3 +239,16 @@ def _needed(folder: Path | None, option: str) -> Path:
     if folder is None:
         raise typer.BadParameter("a folder is needed", param_hint=option)
     return folder
+
+
+def _calibrations(bundle: Path | None) -> dict[str, Calibration]:
+    """Those of a bundle that has some."""
+    from encoders.bundle import PRETRAINED
+    from encoders.calibration import load_calibrations
+
+    found = load_calibrations((bundle or PRETRAINED) / "calibration.json")
+    if not found:
+        raise typer.BadParameter(
+            "it is not calibrated; calibrate it with `neurorecall train calibrate`", param_hint="--bundle"
+        )
+    return found

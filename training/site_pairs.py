@@ -56,15 +56,21 @@ class SitePairs:
 def train_on_site(config: VisionTraining, data: Path, out: Path, bundle: Bundle, progress: Progress) -> Path:
     """Train the networks of a bundle on the reported examinations of a data directory; the new bundle, `out`/bundle.
 
-    Of `config`, `phantoms` is the most examinations that are taken; what is finished in `out` is not done again.
+    Of `config`, `phantoms` is the most examinations that are taken, and the networks' shape is not looked at: that is
+    the bundle's. What is finished in `out` is not done again.
 
     Raises
     ------
     VisionTrainingError
-        no network has enough series, or the bundle's networks are of another shape than `config`
+        no network has enough series, the bundle's networks are of a shape that is no longer trained, or `out` holds a
+        run on other examinations
     """
-    if config.network != bundle.network_config:
-        raise VisionTrainingError("The bundle's networks are of another shape than the configuration's")
+    shape = bundle.network_config
+    config = replace(config, mask_classes=shape.mask_classes, channels=shape.channels, blocks=shape.blocks)
+    if config.network != shape:
+        raise VisionTrainingError(
+            f"Networks of the shape of bundle {bundle.name} are no longer trained; take a newer one"
+        )
     pairs = prepare(config, data, out, bundle, progress)
     counts = {name: len(pairs.learned[kind]) for kind, (name, _) in enumerate(NETWORKS)}
     if max(counts.values()) < LEAST_SERIES:
@@ -101,6 +107,7 @@ def prepare(config: VisionTraining, data: Path, out: Path, bundle: Bundle, progr
         chosen = sorted(ids.tolist(), key=lambda row: _digest(f"{people[row]} {row}"))[: config.phantoms]
         chosen.sort(key=lambda row: _kept_back(people[row]))
         learned = sum(not _kept_back(people[row]) for row in chosen)
+        _begin(out, [store.examinations([row])[row].key for row in chosen])
         site = replace(
             config,
             seed=0,
@@ -126,6 +133,15 @@ def prepare(config: VisionTraining, data: Path, out: Path, bundle: Bundle, progr
         tuple(tuple(number for number in numbers if number < learned) for numbers in having),
         tuple(tuple(number for number in numbers if number >= learned) for numbers in having),
     )
+
+
+def _begin(out: Path, keys: list[str]) -> None:
+    """Keep which examinations a run is on, in order; examples are numbered by it."""
+    path = out / "pairs.json"
+    if path.is_file() and json.loads(path.read_text("utf-8")) != keys:
+        raise VisionTrainingError(f"{out} holds a run on other examinations than are ingested now; give another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(keys), "utf-8")
 
 
 def _example(store: CaseStore, examination: Examination, bundle: Bundle) -> tuple[Example, list[int]]:

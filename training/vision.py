@@ -27,7 +27,7 @@ from training.phantoms.facts import FINDINGS
 from training.precision import autocast
 from training.vision_examples import INTENSITY_LEVELS, NETWORKS, Example, ExampleTexts, filling
 from training.vision_losses import augment, contrastive_loss, findings_loss, masks_loss, text_loss
-from training.vision_settings import VisionTraining
+from training.vision_settings import VisionTraining, VisionTrainingError, settings_that_differ
 from training.worker_processes import process_pool
 
 EncodeTexts = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -49,12 +49,18 @@ def train(config: VisionTraining, out: Path, open_texts: OpenTexts | None = None
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    (out / "training.json").write_text(json.dumps(asdict(config), indent=1), "utf-8")
+    _begin(config, out)
+    if start is not None and start.is_dir():
+        missing = [name for name, _ in NETWORKS if not (start / f"{name}.safetensors").is_file()]
+        if missing:
+            raise VisionTrainingError(f"Expected weights of every network in {start}, found none of {missing}")
     seeds = (*config.fit_seeds, *config.test_seeds)
-    with filling(config.examples(out), seeds, config.workers):
+    with filling(config.examples(out), seeds, config.workers) as filled:
         if start is None or start.is_file():
             train_trunk(config, out, start)
             start = out / f"{TRUNK}.safetensors"
+        else:
+            filled()
     if config.workers < 2:
         vectors = None if open_texts is None else TextVectors(open_texts())
         for kind in range(len(NETWORKS)):
@@ -62,6 +68,16 @@ def train(config: VisionTraining, out: Path, open_texts: OpenTexts | None = None
     else:
         with process_pool(config.workers, _open_process, (open_texts,)) as pool:
             list(pool.map(partial(_tune_in_process, config, out, start), range(len(NETWORKS))))
+
+
+def _begin(config: VisionTraining, out: Path) -> None:
+    """Keep the settings of a run; what was begun with others is not gone on with."""
+    path = out / "training.json"
+    if path.is_file():
+        differ = settings_that_differ(config, json.loads(path.read_text("utf-8")))
+        if differ:
+            raise VisionTrainingError(f"{out} holds a run with another {', '.join(differ)}; give another folder")
+    path.write_text(json.dumps(asdict(config), indent=1), "utf-8")
 
 
 _of_process: list[TextVectors] = []  # of a process that tunes networks: texts are encoded once for all of them

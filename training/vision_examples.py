@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +123,8 @@ class ExampleFolder:
 
 
 @contextmanager
-def filling(examples: ExampleFolder, seeds: Sequence[int], workers: int) -> Iterator[None]:
-    """Worker processes make the examples of `seeds`, in order, while the block runs."""
+def filling(examples: ExampleFolder, seeds: Sequence[int], workers: int) -> Iterator[Callable[[], None]]:
+    """Worker processes make the examples of `seeds`, in order, while the block runs; what it gives waits for them."""
     examples.folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     processes = [
@@ -134,8 +134,13 @@ def filling(examples: ExampleFolder, seeds: Sequence[int], workers: int) -> Iter
     with single_threaded():
         for process in processes:
             process.start()
+
+    def filled() -> None:
+        for process in processes:
+            process.join()
+
     try:
-        yield
+        yield filled
     finally:
         for process in processes:
             process.terminate()

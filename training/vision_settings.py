@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from encoders.preprocess import Preprocessing
-from encoders.vision import LESION, VisionConfig
+from encoders.vision import INTRACRANIAL, LESION, SequenceNetwork, VisionConfig
+from training.phantoms.canvas import MASK_CLASSES
 from training.phantoms.facts import FINDINGS
 from training.vision_examples import ExampleFolder
 
@@ -84,12 +87,62 @@ class VisionTraining:
         )
 
 
+# What may differ when a run goes on: it changes neither examples nor weights.
+FREE = ("workers", "checkpoint_seconds", "ridge")
+_AT_LEAST_ONE = ("phantoms", "window", "batch", "tune_volumes", "tune_batch", "fit_phantoms", "test_phantoms")
+_SHARES = ("sentence_share", "share_normal")
+_PARTS = {"ridge": float, "mask_classes": str, "channels": int, "blocks": int}
+
+
 def load_config(path: Path) -> VisionTraining:
-    """Read the TOML file; an unknown or a missing key is an error."""
+    """Read the TOML file; an unknown or a missing key, and a value that cannot be, are errors."""
     table = tomllib.loads(path.read_text("utf-8"))
     expected = {field.name for field in fields(VisionTraining)}
     if set(table) != expected:
         wrong = sorted(set(table) ^ expected)
         raise VisionTrainingError(f"Expected the keys of VisionTraining in {path.name}; unknown or missing: {wrong}")
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    return VisionTraining(**values)
+    for field in fields(VisionTraining):
+        _check_type(field.name, str(field.type), values[field.name])
+    config = VisionTraining(**values)
+    _check_values(config)
+    return config
+
+
+def settings_that_differ(config: VisionTraining, earlier: Mapping[str, Any]) -> list[str]:
+    """Names of the settings that are other than those a run was begun with, as `training.json` has them."""
+    own = json.loads(json.dumps(asdict(config)))
+    return sorted(name for name in own if name not in FREE and own[name] != earlier.get(name))
+
+
+def _check_type(name: str, kind: str, value: object) -> None:
+    def fits(one: object, wanted: type) -> bool:
+        allowed = (int, float) if wanted is float else wanted
+        return isinstance(one, allowed) and not isinstance(one, bool)
+
+    if name in _PARTS:
+        wanted = _PARTS[name]
+        if not isinstance(value, tuple) or not value or not all(fits(one, wanted) for one in value):
+            raise VisionTrainingError(f"Expected a list of {wanted.__name__} as {name}, got {value!r}")
+    elif not fits(value, {"int": int, "float": float}[kind]):
+        raise VisionTrainingError(f"Expected {kind} as {name}, got {value!r}")
+
+
+def _check_values(config: VisionTraining) -> None:
+    """Raise for what would end in a run that learns nothing, or measures on what it learned from."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    wrong = [name for name in _AT_LEAST_ONE if values[name] < 1]
+    wrong += [name for name in _SHARES if not 0 <= values[name] <= 1]
+    wrong += [name for name, value in values.items() if isinstance(value, int | float) and value < 0]
+    wrong += [name for name in ("ridge", "channels", "blocks") if min(values[name]) <= 0]
+    if wrong:
+        told = ", ".join(f"{name} = {values[name]}" for name in dict.fromkeys(wrong))
+        raise VisionTrainingError(f"These settings are too low or too high: {told}")
+    if config.tune_batch > min(config.tune_volumes, config.phantoms):
+        raise VisionTrainingError(f"Expected tune_volumes and phantoms of at least tune_batch = {config.tune_batch}")
+    known = {*MASK_CLASSES, INTRACRANIAL, LESION}
+    if not set(config.mask_classes) <= known:
+        raise VisionTrainingError(f"Expected mask classes out of {sorted(known)}, got {list(config.mask_classes)}")
+    if set(config.fit_seeds) & set(config.test_seeds) or len(set(config.fit_seeds)) < len(config.fit_seeds):
+        raise VisionTrainingError("Expected seeds of training, fit and test that do not overlap")
+    SequenceNetwork(config.network)  # raises for channels and blocks that make no network
