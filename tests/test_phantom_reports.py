@@ -126,3 +126,9 @@ def test_enhancement_is_only_reported_where_contrast_was_given() -> None:
     assert not any("enhanc" in write_report(plain, seed).findings for seed in range(40))
     given = Facts(facts.age, facts.sex, facts.abnormalities, ("T1w", "T1w post contrast"))
     assert any("enhanc" in write_report(given, seed).findings for seed in range(40))
+
+
+def test_no_report_states_a_size_twice_in_a_row() -> None:
+    for seed in range(20_000, 20_400):
+        text = write_report(draw_facts(seed), seed).text
+        assert not re.search(r"(\d+ (?:mm|cm))[^.]*\. It measures \1", text), text

@@ -34,7 +34,8 @@ def word_abnormality(item: Abnormality, facts: Facts, rng: np.random.Generator) 
     essential, details, impression = _CHOICES[item.pathology](item, facts)
     slots = _slots(item, rng)
     chosen = _pick(rng, essential).format(**slots)
-    said = [detail.format(**slots) for detail in details]
+    told = slots["size"] in chosen  # a size is stated once
+    said = [detail.format(**slots) for detail in details if not (told and "{size}" in detail)]
     said += [_pick(rng, _EFFECTS[effect]).format(**slots) for effect in item.effects]
     return Wording((chosen,), tuple(said), _pick(rng, impression).format(**slots))
 

@@ -6,8 +6,8 @@ them in the same windows; such a sheet is for the eye of whoever changes the pha
 
 from __future__ import annotations
 
+import argparse
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,12 @@ def _real_rows(folder: Path) -> list[tuple[str, dict[MRSequence, tuple[NDArray[n
 
 
 def main() -> None:
-    """Write the sheet to the first argument; the second, if any, is a folder of real scans."""
-    write_sheet(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    """Draw every pathology in every MR sequence, and real scans below where a folder of them is given."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("out", type=Path, help="the PNG file to write")
+    parser.add_argument("real", type=Path, nargs="?", help="BIDS folder of real scans")
+    asked = parser.parse_args()
+    write_sheet(asked.out, asked.real)
 
 
 if __name__ == "__main__":
