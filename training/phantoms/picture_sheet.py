@@ -85,8 +85,8 @@ def _phantom_row(phantom: Phantom, seed: int) -> dict[MRSequence, tuple[NDArray[
 
 
 def _height(phantom: Phantom) -> float:
-    """World z of the slice that shows most of the lesion; of the ventricles where there is none."""
-    masks = [phantom.mask(name) for name in phantom.masks if name != "ventricles"]
+    """World z of the slice that shows most of the lesion, not of its oedema; of the ventricles where there is none."""
+    masks = [phantom.mask(name) for name in phantom.masks if name not in ("ventricles", "oedema")]
     if any(item.pathology is Pathology.HIPPOCAMPAL_ATROPHY for item in phantom.facts.abnormalities):
         return -14.0
     if not masks:
