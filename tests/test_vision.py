@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from encoders.bundle import PRETRAINED
 from encoders.findings import load_findings
 from encoders.preprocess import Preprocessing
-from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError, lesion_probability, mask_probabilities
+from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
 from training import vision as training_vision
 from training.phantoms.pathology import make_phantom
 from training.phantoms.scenario import draw_facts
@@ -22,8 +22,7 @@ from training.vision import load_state, save_state, train, train_trunk, trunk_sc
 from training.vision_evaluation import finish
 from training.vision_examples import NETWORKS, Example, ExampleFolder, ExampleTexts, make_example
 from training.vision_fit import ridge_regression
-from training.vision_losses import augment, contrastive_loss, mask_targets, masks_loss
-from training.vision_settings import VisionTraining, VisionTrainingError, load_config
+from training.vision_settings import VisionTraining, load_config
 
 CONFIG = VisionConfig(findings=("abnormal", "infarct"), mask_classes=("infarct", "mass", "blood"), embedding_dim=32)
 SMALL = VisionConfig(
@@ -218,87 +217,6 @@ def test_the_schedule_shows_every_phantom_in_every_kind_as_often_as_asked(traini
     assert set(config.fit_seeds).isdisjoint(config.test_seeds)
 
 
-def test_an_unknown_key_of_the_configuration_is_refused(tmp_path: Path) -> None:
-    shipped = (Path(training_vision.__file__).parent / "configs" / "vision.toml").read_text("utf-8")
-    (tmp_path / "odd.toml").write_text(f"{shipped}\nmirror = true\n", "utf-8")
-    with pytest.raises(VisionTrainingError, match="mirror"):
-        load_config(tmp_path / "odd.toml")
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("phantoms", '"four"'),
-        ("phantoms", "0"),
-        ("phantoms", "true"),
-        ("tune_batch", "0"),
-        ("tune_batch", "9000"),
-        ("learning_rate", "-1"),
-        ("share_normal", "7"),
-        ("workers", "-1"),
-        ("ridge", "[]"),
-        ("ridge", '["a"]'),
-        ("channels", "16"),
-        ("channels", "[3, 5, 8, 8]"),
-        ("mask_classes", '["unicorn"]'),
-        ("test_seed", "1_000_001"),
-        ("fit_seed", "1_000_000"),
-        ("checkpoint_seconds", '"x"'),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(setting: str, value: str, tmp_path: Path) -> None:
-    shipped = (Path(training_vision.__file__).parent / "configs" / "vision.toml").read_text("utf-8")
-    lines = [f"{setting} = {value}" if line.startswith(f"{setting} =") else line for line in shipped.splitlines()]
-    (tmp_path / "odd.toml").write_text("\n".join(lines), "utf-8")
-    with pytest.raises((VisionTrainingError, VisionConfigError)) as refused:
-        load_config(tmp_path / "odd.toml")
-    assert setting.split("_")[0] in str(refused.value)
-
-
-def test_a_run_is_not_gone_on_with_by_other_settings(training: VisionTraining, tmp_path: Path) -> None:
-    write_examples(training, tmp_path)
-    (tmp_path / "weights").mkdir()
-    with pytest.raises(VisionTrainingError, match="flair"):
-        train(training, tmp_path, start=tmp_path / "weights")
-    with pytest.raises(VisionTrainingError, match="another learning_rate"):
-        train(dataclasses.replace(training, learning_rate=0.5, workers=3), tmp_path)
-
-
-def test_mask_loss_prefers_the_truth() -> None:
-    labels = torch.zeros(2, 8, 8, 8, dtype=torch.uint8)
-    labels[0, 2:5, 2:5, 2:5] = 2
-    classes = ("infarct", "blood", "tumour")
-    right = torch.full((2, 3, 8, 8, 8), -6.0)
-    right[0, 1, 2:5, 2:5, 2:5] = 6.0
-    missed, wrong = torch.full_like(right, -6.0), right.roll(1, 1)
-    assert masks_loss(right, labels, classes) < 0.2 * masks_loss(missed, labels, classes)
-    assert masks_loss(right, labels, classes) < 0.2 * masks_loss(wrong, labels, classes)
-
-
-def test_what_is_intracranial_and_what_is_a_lesion_follows_from_the_labels() -> None:
-    labels = torch.tensor([0, 1, 2, 3]).view(1, 4, 1, 1)  # nothing, healthy, dilated ventricle, infarct
-    targets = mask_targets(labels, ("intracranial", "ventricles", "infarct", "lesion"))[0, :, :, 0, 0]
-    assert targets.tolist() == [[0, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
-
-
-def test_a_lesion_outside_of_the_skull_does_not_count() -> None:
-    logits = torch.tensor([[-9.0, 9.0], [9.0, 9.0]]).view(1, 2, 2, 1, 1)
-    outside, inside = mask_probabilities(logits, ("intracranial", "lesion"))[0, 1, :, 0, 0].tolist()
-    assert outside < 0.01 < 0.99 < inside
-    assert mask_probabilities(logits, ("infarct", "lesion"))[0, 1].min() > 0.99
-    assert lesion_probability(logits, ("intracranial", "lesion"))[0, :, 0, 0].tolist() == [outside, inside]
-    assert lesion_probability(logits, ("ventricles", "infarct"))[0].min() > 0.99
-
-
-def test_the_contrast_is_with_reports_that_state_something_else() -> None:
-    scans = torch.eye(3)[:2]
-    right = contrastive_loss(scans, scans, torch.eye(3)[2:], torch.zeros(2, 1, dtype=torch.bool))
-    wrong = contrastive_loss(scans, torch.eye(3)[1:], torch.eye(3)[:1], torch.zeros(2, 1, dtype=torch.bool))
-    alike = contrastive_loss(scans[:1], scans[:1], scans[:1], torch.ones(1, 1, dtype=torch.bool))
-    assert right < 0.01 < wrong
-    assert alike < 1e-6  # its own report by another name is no negative
-
-
 def test_normal_phantoms_are_rarer_in_training_than_in_the_tests(training: VisionTraining, tmp_path: Path) -> None:
     config = dataclasses.replace(training, seed=1000, phantoms=400, share_normal=0.1)
     examples = config.examples(tmp_path)
@@ -306,29 +224,6 @@ def test_normal_phantoms_are_rarer_in_training_than_in_the_tests(training: Visio
     facts = [draw_facts(seed, share_normal=examples.share_normal) for seed in examples.oversampled]
     usual = [draw_facts(seed) for seed in examples.oversampled]
     assert sum(not one.labels["abnormal"] for one in facts) < 70 < sum(not one.labels["abnormal"] for one in usual)
-
-
-def test_augmentation_strips_what_is_not_intracranial() -> None:
-    voxels = torch.ones(2, 1, 32, 32, 32)
-    labels = torch.zeros(2, 16, 16, 16, dtype=torch.uint8)
-    labels[0, 4:12, 4:12, 4:12] = 1
-    stripped, moved = augment(voxels, labels, torch.Generator().manual_seed(3), strip_share=1.0)
-    inside = torch.nn.functional.interpolate((moved > 0)[:, None].float(), scale_factor=2)
-    assert stripped[0][inside[0] == 0].max() == 0
-    assert (stripped[0][inside[0] > 0] > 0.3).float().mean() > 0.9  # all but the corners
-    assert stripped[1].min() > 0.3  # nothing is known of its masks
-
-
-def test_augmentation_moves_lesions_with_voxels_and_keeps_sides() -> None:
-    voxels = torch.ones(4, 1, 32, 32, 32)
-    labels = torch.zeros(4, 16, 16, 16, dtype=torch.uint8)
-    voxels[:, :, 20:28, 12:20, 18:26] = 2.5
-    labels[:, 10:14, 6:10, 9:13] = 1
-    moved, moved_labels = augment(voxels, labels, torch.Generator().manual_seed(4))
-    for volume, mask in zip(moved, moved_labels, strict=True):
-        lesion = mask.repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2) == 1
-        assert volume[0][lesion].mean() > volume[0][~lesion].mean() + 0.5
-        assert torch.nonzero(lesion)[:, 0].float().mean() > 16
 
 
 def test_ridge_regression_finds_a_linear_map() -> None:
