@@ -23,8 +23,8 @@ from training.assembly import assemble
 from training.calibration import CalibrationConfigError, calibrate, load_config, site_cohort, write_calibration
 from training.phantoms.cohort import write_cohort
 from training.site_pairs import prepare, train_on_site
-from training.vision import save_state
 from training.vision_examples import NETWORKS
+from training.vision_loop import save_state
 from training.vision_settings import VisionTraining, VisionTrainingError
 
 __all__ = ["training"]  # the fixture

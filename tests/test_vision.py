@@ -18,10 +18,11 @@ from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
 from training import vision as training_vision
 from training.phantoms.pathology import make_phantom
 from training.phantoms.scenario import draw_facts
-from training.vision import load_state, save_state, train, train_trunk, trunk_schedule
+from training.vision import train, train_trunk, trunk_schedule
 from training.vision_evaluation import finish
 from training.vision_examples import NETWORKS, Example, ExampleFolder, ExampleTexts, make_example
 from training.vision_fit import ridge_regression
+from training.vision_loop import load_state, save_state
 from training.vision_settings import VisionTraining, load_config
 
 CONFIG = VisionConfig(findings=("abnormal", "infarct"), mask_classes=("infarct", "mass", "blood"), embedding_dim=32)
@@ -109,6 +110,7 @@ def training(monkeypatch: pytest.MonkeyPatch) -> VisionTraining:
         batch=6,
         tune_volumes=6,
         tune_batch=2,
+        mask_volumes=4,
         fit_phantoms=8,
         test_phantoms=6,
         workers=0,

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from encoders.text import NeuroBERT
 from training.text_data import sentences
-from training.vision import TextVectors
 from training.vision_fit import REPORT_SHARE
+from training.vision_loop import TextVectors
 
 FIRST_SEED = 3_500_000  # of phantom reports; no network and no calibration uses seeds from here on
 HELD_OUT = 5  # every fifth report measures the map

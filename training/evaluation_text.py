@@ -24,7 +24,7 @@ from training.intervals import mean_interval
 from training.spelling import to_american, to_british
 from training.statements import FindingStatements, Statements, read_statements
 from training.text_data import TRAINABLE, TextCollection, kept_back_text, read_text_collection, sentences, split
-from training.vision import TextVectors
+from training.vision_loop import TextVectors
 from training.vocabulary import pieces_a_word
 
 _MOST_SPELLINGS = 150

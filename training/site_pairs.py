@@ -30,9 +30,10 @@ from indexer.series_files import read_stored_series
 from training.assembly import assemble
 from training.evaluation_vision import area, matching, unit_rows
 from training.phantoms.facts import FINDINGS
-from training.vision import TextVectors, learn_kind, load_state, save_state
+from training.vision import learn_kind
 from training.vision_examples import NETWORKS, Example, ExampleTexts, quantise
 from training.vision_fit import features_of, layer, ridge_regression, text_targets
+from training.vision_loop import TextVectors, load_state, save_state
 from training.vision_settings import VisionTraining, VisionTrainingError
 
 KEPT_ONE_IN = 6  # people

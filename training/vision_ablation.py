@@ -25,8 +25,9 @@ from encoders.volume import read_volume
 from training.evaluation_real import NORMALS, diagnoses
 from training.evaluation_tables import interval_cell
 from training.evaluation_vision import area, matching, unit_rows
-from training.vision import EncodeTexts, TextVectors, learn_kind, load_state
+from training.vision import learn_kind
 from training.vision_fit import features_of, ridge_regression, text_targets
+from training.vision_loop import EncodeTexts, TextVectors, load_state
 from training.vision_settings import VisionTraining
 
 KIND, SEQUENCE = 3, MRSequence.FLAIR  # of training.vision_examples.NETWORKS

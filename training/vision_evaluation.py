@@ -15,9 +15,9 @@ from typing import Any
 from encoders.findings import Finding, raw_scores
 from training.evaluation_vision import area, unit_rows
 from training.phantoms.facts import FINDINGS
-from training.vision import EncodeTexts
 from training.vision_examples import NETWORKS
 from training.vision_fit import Cohort, encode_cohort, fit_embeddings, prepare_features
+from training.vision_loop import EncodeTexts
 from training.vision_settings import VisionTraining
 
 Figure = dict[str, Any]

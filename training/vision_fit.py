@@ -23,8 +23,8 @@ from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork
 from training.phantoms.facts import FINDINGS
 from training.precision import autocast
-from training.vision import EncodeTexts, TextVectors, batch_tensors, load_state, save_state
 from training.vision_examples import NETWORKS
+from training.vision_loop import EncodeTexts, TextVectors, batch_tensors, load_state, save_state
 from training.vision_settings import VisionTraining
 from training.worker_processes import process_pool
 

@@ -15,14 +15,15 @@ from torch.nn import functional as F
 from encoders.vision import INTRACRANIAL, LESION, VENTRICLES
 
 EMPTY_WEIGHT = 8.0  # of the mean over all voxels, nearly all of which are empty and soon easy
-LESION_WEIGHT = 0.1  # of the mean over lesion voxels, so that small ones count; with more, half the brain is suspect
+LESION_WEIGHT = 0.5  # of the mean over lesion voxels alone: without it, predicting nothing is a trap
+JOINT_LESION_WEIGHT = 0.1  # the same while texts are learned besides, which did better with less
 POSITIVE_WEIGHT = 3.0  # most findings are present in a tenth of the examples
 SMOOTH = 8.0  # voxels
 TEMPERATURE = 0.1  # of the contrastive term
 SHADING, SHADING_KNOTS = 0.25, (3, 3, 3)  # SD of the logarithm at the most, and how quickly it varies
 
 
-def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, target: Tensor, lesion_weight: float = LESION_WEIGHT) -> Tensor:
     """Cross-entropy of empty and of filled voxels, weighed apart, and overlap of each class that is there.
 
     Parameters
@@ -41,7 +42,7 @@ def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
     there = target.amax(dim=(2, 3, 4))
     dice = 1 - (2 * overlap + SMOOTH) / (total + SMOOTH)
     overlap_term = (dice * there).sum() / there.sum().clamp(min=1)
-    return EMPTY_WEIGHT * of_empty + LESION_WEIGHT * of_lesions.sum() / classes_there + overlap_term
+    return EMPTY_WEIGHT * of_empty + lesion_weight * of_lesions.sum() / classes_there + overlap_term
 
 
 def mask_targets(labels: Tensor, classes: Sequence[str]) -> Tensor:
@@ -58,18 +59,16 @@ def mask_targets(labels: Tensor, classes: Sequence[str]) -> Tensor:
     return torch.stack(targets, 1).float()
 
 
-def masks_loss(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Tensor:
+def masks_loss(logits: Tensor, labels: Tensor, classes: Sequence[str], lesion_weight: float = LESION_WEIGHT) -> Tensor:
     """`mask_loss` of the classes, and as much again of INTRACRANIAL and of LESION where these are among them.
 
     What is bright may be oedema, an infarct or a tumour; that it is no healthy brain is the easier thing to learn.
     """
     target = mask_targets(labels, classes)
     apart = [row for row, name in enumerate(classes) if name in (INTRACRANIAL, LESION)]
-    others = [row for row in range(len(classes)) if row not in apart]
-    return sum(
-        (mask_loss(logits[:, [row]], target[:, [row]]) for row in apart),
-        mask_loss(logits[:, others], target[:, others]),
-    )
+    groups = [[row] for row in apart]
+    groups.append([row for row in range(len(classes)) if row not in apart])
+    return torch.stack([mask_loss(logits[:, rows], target[:, rows], lesion_weight) for rows in groups]).sum()
 
 
 def findings_loss(logits: Tensor, present: Tensor) -> Tensor:

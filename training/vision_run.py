@@ -11,9 +11,10 @@ from encoders.findings import load_findings
 from encoders.text import NeuroBERT
 from training.assembly import assemble, fusion_weights
 from training.phantoms.lesion_maps import load_lesion_maps
-from training.vision import EncodeTexts, train
+from training.vision import train
 from training.vision_evaluation import finish
 from training.vision_examples import NETWORKS
+from training.vision_loop import EncodeTexts
 from training.vision_settings import LESION_MAPS, VisionTraining
 
 

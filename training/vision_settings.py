@@ -39,6 +39,8 @@ class VisionTraining:
     tune_volumes: int
     tune_batch: int
     tune_learning_rate: float
+    mask_volumes: int
+    mask_learning_rate: float
     weight_decay: float
     mask_weight: float
     findings_weight: float
@@ -89,7 +91,16 @@ class VisionTraining:
 
 # What may differ when a run goes on: it changes neither examples nor weights.
 FREE = ("workers", "checkpoint_seconds", "ridge")
-_AT_LEAST_ONE = ("phantoms", "window", "batch", "tune_volumes", "tune_batch", "fit_phantoms", "test_phantoms")
+_AT_LEAST_ONE = (
+    "phantoms",
+    "window",
+    "batch",
+    "tune_volumes",
+    "tune_batch",
+    "mask_volumes",
+    "fit_phantoms",
+    "test_phantoms",
+)
 _SHARES = ("sentence_share", "share_normal")
 _PARTS = {"ridge": float, "mask_classes": str, "channels": int, "blocks": int}
 
