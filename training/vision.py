@@ -2,8 +2,8 @@
 
 The trunk learns lesion masks and findings; each network starts from it and learns the report's text vector besides;
 then nothing moves but how masks are drawn from what the network sees. The last layer is fitted in closed form by
-`vision_fit`, which can be repeated alone when NeuroBERT changes. A killed training goes on from its last checkpoint with
-the same examples, since every step draws from its own seed.
+`vision_fit`, which can be repeated alone when NeuroBERT changes. A killed training goes on from its last checkpoint
+with the same examples, since every step draws from its own seed.
 """
 
 from __future__ import annotations
