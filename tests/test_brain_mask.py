@@ -31,7 +31,7 @@ def test_a_whole_head_is_left_with_its_brain(sequence: MRSequence) -> None:
     kinds = kinds.reshape(prepared.voxels.shape)
     mask = brain_mask(prepared.voxels)
     assert (mask & (kinds == 2)).sum() > 0.9 * (kinds == 2).sum()
-    assert (mask & (kinds == 0)).sum() < 0.2 * mask.sum()  # bone, scalp and face
+    assert (mask & (kinds == 0)).sum() < 0.22 * mask.sum()  # bone with islands of marrow, scalp and face
     assert brain_only(prepared.voxels)[~mask].max() == 0
 
 

@@ -141,10 +141,10 @@ def test_the_shipped_networks_know_other_things() -> None:
 @pytest.mark.shared
 def test_real_scans_are_hardly_ever_refused(shared_mri: Path) -> None:
     bundle = encoders.load()
-    volumes = [read_volume(path) for path in sorted(shared_mri.glob("sub-*/**/*.nii.gz"))[::4]]
+    volumes = [read_volume(path) for path in sorted(shared_mri.glob("sub-*/**/*.nii.gz"))[::2]]
     taken = [bundle.encode_series(volume).in_range for volume in volumes if volume.sequence in bundle.sequences]
-    assert len(taken) > 10
-    assert sum(taken) >= len(taken) - 1
+    assert len(taken) > 20
+    assert sum(taken) >= 0.94 * len(taken)
 
 
 def test_an_indexed_series_says_that_it_is_no_brain(tmp_path: Path) -> None:

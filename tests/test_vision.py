@@ -16,6 +16,7 @@ from encoders.findings import load_findings
 from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
 from training import vision as training_vision
+from training import vision_loop
 from training.phantoms.pathology import make_phantom
 from training.phantoms.scenario import draw_facts
 from training.vision import train, train_trunk, trunk_schedule
@@ -100,7 +101,7 @@ def training(monkeypatch: pytest.MonkeyPatch) -> VisionTraining:
 
     In float32, since gradients of so small volumes are beyond what oneDNN computes in bf16.
     """
-    monkeypatch.setattr(training_vision, "autocast", lambda device: torch.autocast(device.type, enabled=False))
+    monkeypatch.setattr(vision_loop, "autocast", lambda device: torch.autocast(device.type, enabled=False))
     shipped = load_config(Path(training_vision.__file__).parent / "configs" / "vision.toml")
     return dataclasses.replace(
         shipped,
