@@ -176,7 +176,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 
 
 def test_networks_go_on_from_what_fits_of_a_bundle(training: VisionTraining, tmp_path: Path) -> None:
-    write_examples(training, tmp_path)
+    for folder in (tmp_path, tmp_path / "unmasked"):
+        write_examples(training, folder)
     earlier = dataclasses.replace(training.network, mask_classes=("infarct", "blood"))
     (tmp_path / "vision").mkdir()
     states = {}
@@ -189,6 +190,9 @@ def test_networks_go_on_from_what_fits_of_a_bundle(training: VisionTraining, tmp
     learned = load_state(tmp_path / "flair.safetensors")
     torch.testing.assert_close(learned["stem.weight"], states["flair"]["stem.weight"], atol=1e-3, rtol=1e-3)
     assert len(learned["mask_head.weight"]) == len(training.mask_classes)
+    unmasked = dataclasses.replace(still, mask_weight=0.0)
+    train(unmasked, tmp_path / "unmasked", start=tmp_path / "vision")
+    assert (tmp_path / "unmasked" / "flair.safetensors").is_file()
 
 
 @pytest.mark.slow

@@ -86,8 +86,7 @@ def train_trunk(config: VisionTraining, out: Path, start: Path | None = None) ->
     steps = trunk_schedule(config)
     examples = config.examples(out)
     run = TrainingRun(config, out, TRUNK, len(steps), config.learning_rate)
-    if start is not None:
-        run.start_from(start)
+    run.start_from(start)
     for step in range(run.step, len(steps)):
         pairs = [(examples.get(seed, patience=PATIENCE_SECONDS), kind) for seed, kind in steps[step]]
         run.update(step, pairs, None)
@@ -98,6 +97,9 @@ def tune_network(config: VisionTraining, out: Path, kind: int, vectors: TextVect
     """One kind's network, from the trunk or from its own file in a folder: masks, findings and, with vectors, text."""
     name, _ = NETWORKS[kind]
     weights = start / f"{name}.safetensors" if start.is_dir() else start
+    if not config.mask_weight:  # then there is nothing that draws masks
+        learn_kind(config, out, kind, vectors, name, start=weights)
+        return
     tuned = learn_kind(config, out, kind, vectors, f"{name}-tuned", start=weights)
     learn_kind(config, out, kind, None, name, start=tuned, masks_only=True)
 
@@ -124,8 +126,7 @@ def learn_kind(
         volumes, rate = config.mask_volumes, config.mask_learning_rate
     count = volumes // config.tune_batch
     run = TrainingRun(config, out, name, count, rate, masks_only=masks_only)
-    if start is not None:
-        run.start_from(start)
+    run.start_from(start)
     for step in range(run.step, count):
         rng = np.random.default_rng((config.seed, kind, step, int(masks_only)))
         drawn = rng.choice(np.array(seeds or config.train_seeds), config.tune_batch, replace=False)

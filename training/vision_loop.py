@@ -111,9 +111,9 @@ class TrainingRun:
     def _checkpoint(self) -> Path:
         return self.out / f"{self.name}.checkpoint.safetensors"
 
-    def start_from(self, weights: Path) -> None:
-        """Take what of a file's weights fits, unless steps were made already."""
-        if self.step:
+    def start_from(self, weights: Path | None) -> None:
+        """Take what of a file's weights fits, unless there is none or steps were made already."""
+        if weights is None or self.step:
             return
         own, given = self.network.state_dict(), load_state(weights)
         fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
