@@ -146,8 +146,9 @@ def _serve(arguments: Sequence[str]) -> None:
         started = time.perf_counter()
         found = encode(options.path)
         seconds = time.perf_counter() - started
-        if found.size < EMBEDDING or not np.isfinite(found).all():
-            raise RuntimeError(f"Expected a finite embedding or heat map, got {found.shape}")
+        is_shaped = found.ndim == 3 if options.way == EXPLAINED else found.shape == (EMBEDDING,)
+        if not is_shaped or not np.isfinite(found).all():
+            raise RuntimeError(f"Expected a finite embedding of {EMBEDDING} or a heat map, got {found.shape}")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sys.stdout.write(json.dumps({"seconds": seconds, "peak_mib": peak}) + "\n")
         sys.stdout.flush()
