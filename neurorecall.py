@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +37,7 @@ def build_application() -> typer.Typer:
     application.command()(demo)
     indexer.commands.register(application)
     search_api.commands.register(application, site=_build_site)
-    training.commands.register(application, open_searcher=_open_searcher, check_report=_check_report)
+    training.commands.register(application, open_searcher=_open_searcher, open_check=_open_check)
     return application
 
 
@@ -84,10 +84,12 @@ def _open_searcher(data: Path, encoder: Encoder) -> SearchEngine:
     return SearchEngine.open(data, encoder)
 
 
-def _check_report(encoder: Encoder, volumes: Sequence[Volume], report: str) -> ReportCheck:
-    from search_api.report_check import check
+def _open_check(encoder: Encoder, volumes: Sequence[Volume]) -> Callable[[str], ReportCheck]:
+    from search_api.report_check import check_against, read_report
+    from search_api.scoring import encode_scans
 
-    return check(encoder, volumes, report)
+    scans = encode_scans(encoder, volumes)
+    return lambda text: check_against(encoder, scans, read_report(text))
 
 
 def main() -> None:

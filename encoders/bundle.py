@@ -1,7 +1,7 @@
 """A bundle: the folder that holds one complete encoder, and the encoder that is made of it.
 
 The folder has `bundle.json` (name, preprocessing, networks), `text/` (NeuroBERT), `vision/` (one network a kind of MR
-sequence), `findings.toml`, `calibration.json` and `MODEL_CARD.md`. Its `encoder_id` names the weights and the
+sequence), `findings.toml`, `calibration.safetensors` and `MODEL_CARD.md`. Its `encoder_id` names the weights and the
 preprocessing; the indexer stores it with every vector and refuses others. How texts and volumes are encoded is left to
 `text` and `vision`.
 """
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +21,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoders.calibration import OperatingPoint, load_calibrations
+from encoders.calibration import Calibration, OperatingPoint
+from encoders.calibration_set import load_calibration_set
 from encoders.findings import Finding, FindingScore, finding_score, load_findings, raw_scores
 from encoders.in_range import FILE as RANGE_FILE
 from encoders.in_range import load_rules
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
 from encoders.text import NeuroBERT
-from encoders.vision import SequenceNetwork, VisionConfig, VisionOutput
+from encoders.vision import SequenceNetwork, VisionConfig, VisionOutput, mask_probabilities, surest_by_side
 from encoders.volume import Volume
 
 FORMAT = 1
@@ -50,13 +51,17 @@ class EncodingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SeriesEncoding:
-    """The embedding (D,) of one series, unit length, and what was noticed; `in_range`: looks like a brain MRI."""
+    """The embedding (D,) of one series, unit length, and what was noticed; `in_range`: looks like a brain MRI.
+
+    `lesions` is the probability of each mask class at its surest place in the left and in the right half.
+    """
 
     embedding: NDArray[np.float32]
     partial: bool
     coverage: float
     notes: tuple[str, ...]
     in_range: bool = True
+    lesions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,10 @@ class Encoder(Protocol):
     def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]: ...
     def fuse(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]: ...
     def score(
-        self, embedding: NDArray[np.float32], point: OperatingPoint | None = None
+        self,
+        embedding: NDArray[np.float32],
+        point: OperatingPoint | None = None,
+        sequences: Sequence[MRSequence] | None = None,
     ) -> tuple[FindingScore, ...]: ...
 
 
@@ -106,7 +114,8 @@ class Bundle:
         self._range = load_rules(folder / RANGE_FILE)
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
         self.findings = load_findings(folder / "findings.toml")
-        self._calibrations = load_calibrations(folder / "calibration.json")
+        self.calibration_set = load_calibration_set(folder, self.encoder_id)
+        self._calibrations: dict[frozenset[int], dict[str, Calibration]] = {}
 
     @property
     def dim(self) -> int:
@@ -135,8 +144,10 @@ class Bundle:
         # What covers little of the brain the rule cannot judge.
         rule = None if prepared.partial else self._range.get(entry.file)
         in_range = rule is None or rule.holds(output.features[0].numpy())
+        halves = surest_by_side(mask_probabilities(output.masks, self.mask_classes))[0].tolist()
+        lesions = {name: (left, right) for name, (left, right) in zip(self.mask_classes, halves, strict=True)}
         embedding = _unit(output.embedding[0].numpy())
-        return SeriesEncoding(embedding, prepared.partial, prepared.coverage, notes, in_range)
+        return SeriesEncoding(embedding, prepared.partial, prepared.coverage, notes, in_range, lesions)
 
     def see(self, volume: Volume) -> tuple[VisionOutput, NetworkInput]:
         """All that the network says of one series (a batch of one), and what it saw; raises as encode_series."""
@@ -165,17 +176,43 @@ class Bundle:
         weights = np.array([self._entry(sequence)[0].weight for sequence in sequences], np.float32)
         return _unit(weights @ embeddings)
 
-    def score(self, embedding: NDArray[np.float32], point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
+    def score(
+        self,
+        embedding: NDArray[np.float32],
+        point: OperatingPoint | None = None,
+        sequences: Sequence[MRSequence] | None = None,
+    ) -> tuple[FindingScore, ...]:
         """Calibrated scores of every finding for one embedding (D,); `abnormal` comes first.
 
-        Thresholds are those of the operating point, or of each finding's own where none is given.
+        Thresholds are those of the operating point, or of each finding's own where none is given; they and their
+        figures are those of examinations with the `sequences` that the embedding was made of, None for all.
         """
         if embedding.shape != (self.dim,):
             raise BundleError(f"Expected an embedding of shape ({self.dim},), got {embedding.shape}")
+        calibrations = self.calibrations(sequences)
         return tuple(
-            finding_score(finding, float(raw[0]), self._calibrations.get(finding.name), point)
+            finding_score(finding, float(raw[0]), calibrations.get(finding.name), point)
             for finding, raw in zip(self.findings, self.raw_scores(embedding[None]), strict=True)
         )
+
+    def calibrations(self, sequences: Sequence[MRSequence] | None = None) -> dict[str, Calibration]:
+        """The findings' calibrations for examinations of these MR sequences, None for all that were measured."""
+        measured = self.calibration_set
+        if measured is None:
+            return {}
+        if sequences is None:
+            networks = frozenset(int(one) for one in np.unique(measured.networks))
+        else:
+            networks = frozenset(map(self.network_of, sequences))
+        if networks not in self._calibrations:
+            names = [finding.name for finding in self.findings]
+            weights = [entry.weight for entry in self.entries]
+            self._calibrations[networks] = measured.calibrations(names, networks, weights, self.raw_scores)
+        return self._calibrations[networks]
+
+    def network_of(self, sequence: MRSequence) -> int:
+        """The row in `entries` of the network that encodes a sequence; raises as encode_series."""
+        return self.entries.index(self._entry(sequence)[0])
 
     def raw_scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncalibrated scores (F, N) of embeddings (N, D), for calibration and evaluation."""

@@ -1,17 +1,15 @@
 """From a raw score to a calibrated one, a threshold, and the figures that were measured for that threshold.
 
 A finding's calibration keeps the calibrated scores of two sets of examinations that no network was trained on: the
-threshold of an operating point is chosen on the first, its sensitivity and specificity are measured on the second. How
-those sets are made is left to `training.calibration`.
+threshold of an operating point is chosen on the first, its sensitivity and specificity are measured on the second.
+Where those come from is left to `calibration_set`.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +99,20 @@ class Calibration:
     measuring: ScoreSet
     data: str
 
+    @property
+    def told(self) -> bool:
+        """Whether the score tells the finding from its absence at all, by the examinations that choose.
+
+        That is where the area under the ROC curve lies above one half, by its 95 % interval (Hanley and McNeil 1982).
+        """
+        present, absent = self.choosing.present, self.choosing.absent
+        below = np.searchsorted(absent, present, "left") + np.searchsorted(absent, present, "right")
+        area = float(below.mean()) / (2 * len(absent))
+        of_present, of_absent = area / (2 - area), 2 * area**2 / (1 + area)
+        spread = area * (1 - area) + (len(present) - 1) * (of_present - area**2)
+        spread += (len(absent) - 1) * (of_absent - area**2)
+        return area - Z95 * math.sqrt(max(spread, 0.0) / (len(present) * len(absent))) > 0.5
+
     def score(self, raw: float) -> float:
         """Calibrated score, 0-1."""
         return logistic(self.slope * raw + self.intercept)
@@ -156,16 +168,6 @@ class Calibration:
             data=self.data,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "slope": self.slope,
-            "intercept": self.intercept,
-            "operating_point": str(self.operating_point),
-            "choosing": _scores_to_dict(self.choosing),
-            "measuring": _scores_to_dict(self.measuring),
-            "data": self.data,
-        }
-
 
 def parse_operating_point(text: str) -> OperatingPoint:
     """Read `sensitivity=0.95`, `specificity=0.9`, `miss_rate=0.05`, or `ppv=0.8@0.1` at a prevalence of one in ten.
@@ -190,17 +192,6 @@ def _share(text: str) -> bool:
         return False
 
 
-def load_calibrations(path: Path) -> dict[str, Calibration]:
-    """Read `calibration.json` of a bundle; without the file nothing is calibrated."""
-    if not path.exists():
-        return {}
-    try:
-        entries = json.loads(path.read_text("utf-8"))["findings"]
-        return {name: _calibration(entry) for name, entry in entries.items()}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CalibrationError(f"Expected calibrated findings in {path.name}, got: {error!r}") from error
-
-
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927).
 
@@ -218,27 +209,6 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 def logistic(value: float) -> float:
     """1 / (1 + exp(-value)), without overflow."""
     return 1.0 / (1.0 + math.exp(-min(max(value, -60.0), 60.0)))
-
-
-def _calibration(entry: Mapping[str, Any]) -> Calibration:
-    sets = [
-        ScoreSet(*(np.sort(np.asarray(entry[name][side], np.float64)) for side in ("present", "absent")))
-        for name in ("choosing", "measuring")
-    ]
-    if not all(len(side) for scores in sets for side in (scores.present, scores.absent)):
-        raise CalibrationError("Expected scores of examinations with and without the finding, got none")
-    return Calibration(
-        slope=float(entry["slope"]),
-        intercept=float(entry["intercept"]),
-        operating_point=parse_operating_point(entry["operating_point"]),
-        choosing=sets[0],
-        measuring=sets[1],
-        data=str(entry["data"]),
-    )
-
-
-def _scores_to_dict(scores: ScoreSet) -> dict[str, list[float]]:
-    return {"present": scores.present.round(4).tolist(), "absent": scores.absent.round(4).tolist()}
 
 
 def _pair(values: Any) -> tuple[float, float]:

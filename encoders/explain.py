@@ -7,8 +7,9 @@ what the nearness to the sentence loses by it is the window's part. That takes s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders.bundle import Bundle
+from encoders.findings import Finding
 from encoders.preprocess import NetworkInput
-from encoders.vision import LESION, SequenceNetwork, mask_probabilities
+from encoders.vision import LESION, VENTRICLES, SequenceNetwork, mask_probabilities
 from encoders.volume import Volume
 
 # Which lesion masks show a finding, or what it is a kind of; what is not listed is explained as a sentence.
@@ -47,6 +49,10 @@ WINDOW = 2  # cells of the level above the deepest: 16 mm each
 _TOGETHER = 24  # windows a pass
 
 
+SURE = 0.5  # probability from which a lesion's side is spoken of
+MARGIN = 0.3  # by which the other side must lie below
+
+
 class ExplainError(ValueError):
     """A finding that the bundle does not know."""
 
@@ -65,6 +71,25 @@ class HeatMap:
     strength: float
 
 
+def mask_classes_of(finding: Finding) -> tuple[str, ...]:
+    """Which lesion masks show a finding, by its own name or by what it is a kind of; none for many."""
+    return CLASSES_OF.get(finding.name) or CLASSES_OF.get(finding.kind_of or "", ())
+
+
+def side_of(finding: Finding, lesions: Mapping[str, tuple[float, float]]) -> Literal["left", "right"] | None:
+    """On which side of a series a finding lies by its masks' surest places; None where that is not clear.
+
+    `lesions` is that of SeriesEncoding. Ventricles have no side.
+    """
+    shown = [lesions[name] for name in mask_classes_of(finding) if name in lesions and name != VENTRICLES]
+    if not shown:
+        return None
+    left, right = (max(pair[half] for pair in shown) for half in (0, 1))
+    if max(left, right) < SURE or abs(left - right) < MARGIN:
+        return None
+    return "left" if left > right else "right"
+
+
 def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
     """Where the network sees a finding of the bundle's catalogue.
 
@@ -78,8 +103,9 @@ def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
     known = {item.name: item for item in bundle.findings}
     if finding not in known:
         raise ExplainError(f"Expected one of {', '.join(known)} as finding, got {finding!r}")
-    shown_by = CLASSES_OF.get(finding) or CLASSES_OF.get(known[finding].kind_of or "", ())
-    rows = [bundle.mask_classes.index(name) for name in shown_by if name in bundle.mask_classes]
+    rows = [
+        bundle.mask_classes.index(name) for name in mask_classes_of(known[finding]) if name in bundle.mask_classes
+    ]
     if not rows:
         return explain_sentences(bundle, volume, known[finding].present, known[finding].absent)
     output, prepared = bundle.see(volume)

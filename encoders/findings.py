@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from encoders.calibration import Calibration, Measured, OperatingPoint, UnreachableError, logistic
 
 ABNORMAL = "abnormal"
+UNTOLD = "These MR sequences did not tell it from its absence where that was measured: it is never flagged."
 
 
 class FindingsError(ValueError):
@@ -42,7 +43,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FindingScore:
-    """One finding of one examination: a calibrated score 0-1, flagged where it reaches the measured threshold."""
+    """One finding of one examination: a calibrated score 0-1, flagged where it reaches the measured threshold.
+
+    `note` says why there is no threshold where one might be expected.
+    """
 
     finding: str
     title: str
@@ -51,6 +55,7 @@ class FindingScore:
     flagged: bool
     operating_point: str | None
     measured: Measured | None
+    note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,6 +71,7 @@ class FindingScore:
             flagged=bool(data["flagged"]),
             operating_point=data.get("operating_point"),
             measured=None if measured is None else Measured.from_dict(measured),
+            note=data.get("note"),
         )
 
 
@@ -105,10 +111,15 @@ def raw_scores(
 def finding_score(
     finding: Finding, raw: float, calibration: Calibration | None, point: OperatingPoint | None = None
 ) -> FindingScore:
-    """One finding's score; without a calibration it is the plain logistic, has no threshold and is never flagged."""
+    """One finding's score; without a calibration it is the plain logistic, has no threshold and is never flagged.
+
+    Nor has it one where its score was found to say nothing.
+    """
     if calibration is None:
         return FindingScore(finding.name, finding.title, logistic(raw), None, False, None, None)
     score, point = calibration.score(raw), point or calibration.operating_point
+    if not calibration.told:
+        return FindingScore(finding.name, finding.title, score, None, False, None, None, UNTOLD)
     try:
         threshold = calibration.threshold(point)
     except UnreachableError:

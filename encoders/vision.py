@@ -78,6 +78,12 @@ def mask_probabilities(logits: Tensor, classes: Sequence[str]) -> Tensor:
     return torch.cat((shares[:, :inside], around, shares[:, inside + 1 :] * around), dim=1)
 
 
+def surest_by_side(probabilities: Tensor) -> Tensor:
+    """Probability of the surest place of each class in the left and the right half, (B, C, 2), of (B, C, d, h, w)."""
+    surest: Tensor = F.adaptive_max_pool3d(F.avg_pool3d(probabilities, 2), (SIDES[0], 1, 1)).flatten(2)
+    return surest
+
+
 def lesion_probability(logits: Tensor, classes: Sequence[str]) -> Tensor:
     """How likely any lesion is at each place, (B, d, h, w): the class LESION, or the likeliest where there is none."""
     shares = mask_probabilities(logits, classes)
@@ -166,7 +172,7 @@ class SequenceNetwork(nn.Module):
     def pool(self, deep: Tensor, above: Tensor, probabilities: Tensor) -> Tensor:
         """Features (B, P) of the two deepest levels and of the masks' probabilities."""
         volumes = F.adaptive_avg_pool3d(probabilities, SIDES).flatten(1)
-        surest = F.adaptive_max_pool3d(F.avg_pool3d(probabilities, 2), (SIDES[0], 1, 1)).flatten(1)
+        surest = surest_by_side(probabilities).flatten(1)
         return torch.cat(
             (
                 deep.mean(dim=(2, 3, 4)),

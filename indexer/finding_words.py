@@ -23,7 +23,7 @@ _OTHER_ABNORMAL = re.compile(
     r"\b(?:abnormal|lesion|mass\b|masses\b|tumou?r|metasta|cyst\b|abscess|aneurysm|malformation|o?edema|enhanc|restricted"
     r" diffusion|neoplasm|adenoma|schwannoma|cavernoma|encephalitis|gliosis)"
 )
-_INCIDENTAL = frozenset({"perivascular_spaces", "sinus_disease"})  # of a normal examination
+INCIDENTAL = frozenset({"perivascular_spaces", "sinus_disease"})  # of a normal examination
 _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 
 
@@ -33,6 +33,13 @@ def stated_findings(report: Report) -> tuple[str, ...]:
     return tuple(name for name in (ABNORMAL, *_STEMS) if name in found)
 
 
+def named_findings(sentence: Sentence) -> tuple[str, ...]:
+    """Names of the findings that a sentence is about, whether it states or denies them; "abnormal" is none."""
+    if sentence.section not in _SECTIONS:
+        return ()
+    return tuple(name for name in _named(sentence.text) if name != ABNORMAL)
+
+
 def _states(sentence: Sentence) -> bool:
     return sentence.assertion is Assertion.PRESENT and sentence.section in _SECTIONS
 
@@ -40,7 +47,7 @@ def _states(sentence: Sentence) -> bool:
 def _named(text: str) -> Iterable[str]:
     plain = fold(text).replace("-", " ")
     found = [name for name, words in _WORDS if words.search(plain)]
-    return [ABNORMAL, *found] if set(found) - _INCIDENTAL or _OTHER_ABNORMAL.search(plain) else found
+    return [ABNORMAL, *found] if set(found) - INCIDENTAL or _OTHER_ABNORMAL.search(plain) else found
 
 
 def fold(text: str) -> str:

@@ -173,8 +173,10 @@ class _Encoding:
 def _score(store: CaseStore, encoder: Encoder) -> None:
     scores = {}
     for examination, series in store.embeddings.unscored(encoder.encoder_id).items():
-        fused = encoder.fuse(np.stack([vector for _, vector in series]), [sequence for sequence, _ in series])
-        scores[examination] = tuple((one.finding, one.score, one.flagged) for one in encoder.score(fused))
+        sequences = [sequence for sequence, _ in series]
+        fused = encoder.fuse(np.stack([vector for _, vector in series]), sequences)
+        found = encoder.score(fused, sequences=sequences)
+        scores[examination] = tuple((one.finding, one.score, one.flagged) for one in found)
     store.embeddings.put_scores(scores)
 
 

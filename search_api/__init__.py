@@ -9,16 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search_api.answers import Answer, Evidence, Hit, ReportCheck, ScoreReport, Worklist
+    from search_api.answers import Answer, Evidence, Hit
     from search_api.client import ApiError, Client
     from search_api.engine import EncoderMismatch, SearchEngine
     from search_api.query import QueryError
+    from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions, Worklist
 
 _HOMES = {
-    "answers": ("Answer", "Evidence", "Hit", "ReportCheck", "ScoreReport", "Worklist"),
+    "answers": ("Answer", "Evidence", "Hit"),
     "client": ("ApiError", "Client"),
     "engine": ("EncoderMismatch", "SearchEngine"),
     "query": ("QueryError",),
+    "scan_answers": ("ReportCheck", "ScoreReport", "Suggestions", "Worklist"),
 }
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "ReportCheck",
     "ScoreReport",
     "SearchEngine",
+    "Suggestions",
     "Worklist",
 ]
 

@@ -1,7 +1,8 @@
-"""What the search floor hands back: answers, hits with their evidence, score reports, worklists and report checks.
+"""What a search hands back: answers and hits with their evidence, and the cases that they are of.
 
 Frozen values without a file path in them, the same in process, over HTTP and on the command line: `to_dict` gives the
-JSON of the contract and `from_dict` reads it back. How they come about is left to engine, triage and report_check.
+JSON of the contract and `from_dict` reads it back. What is said of scans is left to scan_answers, how
+hits come about to engine.
 """
 
 from collections.abc import Hashable, Mapping
@@ -27,14 +28,13 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-class _Document:
+class Document:
     """JSON in both directions for the dataclasses of this file."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        document: dict[str, Any] = _adapter(cast(Hashable, type(self))).dump_python(self, mode="json")
-        return document
+        return cast(dict[str, Any], _tidy(_adapter(cast(Hashable, type(self))).dump_python(self, mode="json")))
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -43,7 +43,7 @@ class _Document:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesSummary(_Document):
+class SeriesSummary(Document):
     number: int
     sequence: str | None
     name: str
@@ -66,7 +66,7 @@ class SeriesSummary(_Document):
 
 
 @dataclass(frozen=True, slots=True)
-class ExaminationSummary(_Document):
+class ExaminationSummary(Document):
     """An examination as it stands beside a hit: everything but the report's text."""
 
     key: str
@@ -103,7 +103,7 @@ class ExaminationSummary(_Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Case(_Document):
+class Case(Document):
     """One examination with its report, as a case page shows it."""
 
     examination: ExaminationSummary
@@ -115,7 +115,7 @@ class Case(_Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence(_Document):
+class Evidence(Document):
     """Why a case was retrieved.
 
     Kinds: "sentence" is the nearest report sentence, "report" the whole report's vector, "words" the query's words
@@ -133,11 +133,11 @@ class Evidence(_Document):
     words: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return _without_empty(_Document.to_dict(self))
+        return _without_empty(Document.to_dict(self))
 
 
 @dataclass(frozen=True, slots=True)
-class Hit(_Document):
+class Hit(Document):
     """A retrieved case; `copies` are the keys of examinations that are the same one, stored again, and are no hits."""
 
     rank: int
@@ -148,14 +148,9 @@ class Hit(_Document):
     evidence: tuple[Evidence, ...]
     copies: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        document = _Document.to_dict(self)
-        document["evidence"] = [_without_empty(item) for item in document["evidence"]]
-        return document
-
 
 @dataclass(frozen=True, slots=True)
-class Answer(_Document):
+class Answer(Document):
     """One page of hits.
 
     `total` is the exact number of examinations that pass the filters, whether or not this page shows them;
@@ -184,100 +179,19 @@ class Answer(_Document):
         return self.total - self.folded - self.contradicted
 
     def to_dict(self) -> dict[str, Any]:
-        document = _Document.to_dict(self)
-        for hit in document["hits"]:
-            hit["evidence"] = [_without_empty(item) for item in hit["evidence"]]
-        return _without_empty(document)
+        return _without_empty(Document.to_dict(self))
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredSeries(_Document):
-    name: str
-    sequence: str | None
-    partial: bool
-    coverage: float
-    notes: tuple[str, ...] = ()
-    not_brain_mri: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreReport(_Document):
-    """The findings of one examination given as files; `abnormal` is also the first of `findings`."""
-
-    findings: tuple[FindingScore, ...]
-    abnormal: FindingScore
-    series: tuple[ScoredSeries, ...]
-    encoder_id: str
-    milliseconds: float
-    notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TriageEntry(_Document):
-    """An unreported examination; `reasons` are the findings that put it where it stands, highest first."""
-
-    rank: int
-    key: str
-    score: float
-    flagged: bool
-    examination: ExaminationSummary
-    reasons: tuple[FindingScore, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Worklist(_Document):
-    """Examinations without a report in reading order.
-
-    `threshold` and `operating_point` belong to the "abnormal" score; both are None where the encoder has no
-    measured figures, and nothing is flagged then.
-    """
-
-    operating_point: str | None
-    threshold: float | None
-    entries: tuple[TriageEntry, ...]
-    total: int
-    generation: str
-    encoder_id: str
-    milliseconds: float
-    notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Statement(_Document):
-    """A report sentence about a finding that the scan's score does not bear out."""
-
-    text: str
-    section: str
-    assertion: str
-    finding: str
-    title: str
-    score: float
-    threshold: float
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unmentioned(_Document):
-    """A finding flagged in the scan about which the report says nothing."""
-
-    finding: str
-    title: str
-    score: float
-    threshold: float
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReportCheck(_Document):
-    """`checked` counts the report's sentences that name a finding of the catalogue."""
-
-    statements: tuple[Statement, ...]
-    unmentioned: tuple[Unmentioned, ...]
-    findings: tuple[FindingScore, ...]
-    checked: int
-    encoder_id: str
-    milliseconds: float
-    notices: tuple[str, ...] = ()
+def _tidy(node: Any) -> Any:
+    """The same JSON without the empty members of evidence, wherever that stands."""
+    if isinstance(node, list):
+        return [_tidy(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: [_without_empty(item) for item in value] if name == "evidence" else _tidy(value)
+        for name, value in node.items()
+    }
 
 
 def _without_empty(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import httpx
 
-from search_api.answers import Answer, Case, ReportCheck, ScoreReport, Worklist
+from search_api.answers import Answer, Case
+from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions, Worklist
 
 _PATIENCE = httpx.Timeout(120.0, connect=10.0)  # seconds; encoding an upload takes some
 
@@ -62,7 +63,17 @@ class Client:
         return ScoreReport.from_dict(self._upload("/api/score", scans, {}))
 
     def check_report(self, scans: Sequence[Path | str], report: str) -> ReportCheck:
+        """Compare a report with files to upload, or, without any, with itself. Raises ApiError."""
+        if not scans:
+            alone = self._http.build_request("POST", "/api/check-report", files={"report": (None, report)})
+            return ReportCheck.from_dict(self._answer(alone))
         return ReportCheck.from_dict(self._upload("/api/check-report", scans, {"report": report}))
+
+    def suggest(self, scans: Sequence[Path | str] = (), key: str | None = None) -> Suggestions:
+        """Findings to look for in files to upload, or in the stored case `key`. Raises ApiError."""
+        if key is not None:
+            return Suggestions.from_dict(self._get(f"/api/examinations/{key}/suggestions", {}))
+        return Suggestions.from_dict(self._upload("/api/suggest", scans, {}))
 
     def triage(self, operating_point: str | None = None) -> Worklist:
         return Worklist.from_dict(self._get("/api/triage", {"operating_point": operating_point}))

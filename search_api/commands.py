@@ -47,6 +47,7 @@ def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) ->
     app.command()(score)
     app.command()(triage)
     app.command("check-report")(check_report)
+    app.command()(suggest)
     app.command()(export)
     app.command()(terms)
 
@@ -160,11 +161,17 @@ def triage(
 
 
 def check_report(
-    scan: Annotated[list[Path], typer.Option("--scan", help="NIfTI file of one series; may be repeated.")],
     report: Annotated[Path, typer.Option("--report", help="Text file with the provisional report.")],
+    scan: Annotated[
+        list[Path] | None, typer.Option("--scan", help="NIfTI file of one series; may be repeated.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Data directory, for similar cases beside each flag.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a provisional report with its scan: what is flagged for review, and what goes unmentioned."""
+    """Compare a provisional report with its scan: what is flagged for review, and what goes unmentioned.
+
+    Without a scan the report is compared with itself: findings against impression, and the sides of both.
+    """
     from search_api import printing
     from search_api.report_check import check
 
@@ -172,9 +179,31 @@ def check_report(
         import encoders
 
         text = read_text(report)
-        volumes = [read_scan(path) for path in scan]
-        checked = check(encoders.load(), volumes, text)
+        volumes = [read_scan(path) for path in scan or ()]
+        if data is None:
+            checked = check(encoders.load(), volumes, text)
+        else:
+            with _engine(data) as engine:
+                checked = engine.check_report(volumes, text)
         _show(checked.to_dict(), as_json, lambda: printing.report_check(checked))
+
+
+def suggest(
+    files: Annotated[list[Path] | None, typer.Argument(help="NIfTI files of one unreported examination.")] = None,
+    key: Annotated[str | None, typer.Option(help="A stored case, instead of files.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Suggest findings to look for, as draft sentences, with where they show and similar reported cases."""
+    from search_api import printing
+
+    if bool(files) == bool(key):
+        raise typer.BadParameter("Expected either files or --key")
+    with _said(as_json):
+        volumes = [read_scan(path) for path in files or ()]
+        with _engine(data) as engine:
+            suggested = engine.suggest(volumes, key)
+        _show(suggested.to_dict(), as_json, lambda: printing.suggestions(suggested))
 
 
 def export(

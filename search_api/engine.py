@@ -26,8 +26,8 @@ from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter
 from indexer.generations import Index
 from indexer.schema import FILE
-from search_api import report_check, triage
-from search_api.answers import Answer, Case, ReportCheck, ScoreReport, Worklist
+from search_api import report_check, suggestions, triage
+from search_api.answers import Answer, Case
 from search_api.asks import Asks
 from search_api.contradiction import contradicting
 from search_api.folding import Folding
@@ -38,6 +38,7 @@ from search_api.passing import PassingCache
 from search_api.query import Query, understand
 from search_api.question import Question
 from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
+from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions, Worklist
 from search_api.scoring import EncodedScans, encode_scans, only_brain, score_report
 from search_api.spelling import Lexicon, lexicon
 from search_api.terminology import stored_terms
@@ -169,10 +170,24 @@ class SearchEngine:
         return replace(worklist, milliseconds=_milliseconds_since(began))
 
     def check_report(self, volumes: Sequence[Volume], report: str) -> ReportCheck:
-        """Compare a provisional report with its scan; raises QueryError `empty_report`, `no_scans`."""
+        """Compare a provisional report with its scan, or with itself alone; raises QueryError `empty_report`."""
         began = time.perf_counter()
-        check = report_check.check(self._encoder, volumes, report)
+        check = report_check.check_among(self._snapshot.shelves, self._snapshot.folding, self._encoder, volumes, report)
         return replace(check, milliseconds=_milliseconds_since(began))
+
+    def suggest(self, volumes: Sequence[Volume] = (), key: str | None = None) -> Suggestions:
+        """Suggest findings for uploaded series, or for those of the stored case `key`.
+
+        Raises QueryError, EncodingError as `score`, CaseMissing for the key, VolumeError for files that are gone.
+        """
+        began = time.perf_counter()
+        snapshot = self._snapshot
+        suggested = (
+            suggestions.for_scans(snapshot.shelves, snapshot.folding, self._encoder, volumes)
+            if key is None
+            else suggestions.for_case(snapshot.shelves, snapshot.folding, self._encoder, key)
+        )
+        return replace(suggested, milliseconds=_milliseconds_since(began))
 
     def case(self, key: str) -> Case:
         """One examination with its report; raises CaseMissing."""

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import typer
 
+from encoders.calibration import Measured
 from encoders.findings import FindingScore
-from search_api import answers
+from search_api import answers, scan_answers
 
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)))
 
@@ -43,13 +44,13 @@ def answer(found: answers.Answer) -> None:
     typer.echo(answers.BANNER)
 
 
-def score_report(report: answers.ScoreReport) -> None:
+def score_report(report: scan_answers.ScoreReport) -> None:
     _notices(report.notices)
     _findings(report.findings)
     typer.echo(answers.BANNER)
 
 
-def worklist(listed: answers.Worklist) -> None:
+def worklist(listed: scan_answers.Worklist) -> None:
     _notices(listed.notices)
     point = f", threshold {listed.threshold:.3f} ({listed.operating_point})" if listed.threshold is not None else ""
     typer.echo(f"{listed.total} examinations without a report{point}")
@@ -68,20 +69,58 @@ def worklist(listed: answers.Worklist) -> None:
     typer.echo(answers.BANNER)
 
 
-def report_check(checked: answers.ReportCheck) -> None:
+def suggestions(suggested: scan_answers.Suggestions) -> None:
+    _notices(suggested.notices)
+    for one in suggested.suggestions:
+        typer.echo(f"{one.rank}. {one.sentence}")
+        found = one.score.measured
+        figures = "" if found is None else f", sensitivity {found.sensitivity:.2f}, specificity {found.specificity:.2f}"
+        typer.echo(f"   score {one.score.score:.3f}, threshold {one.score.threshold or 0:.3f}{figures}")
+        if one.place is not None:
+            x, y, z = one.place.millimetres
+            typer.echo(f"   series {one.place.series} ({one.place.sequence}), {x:.0f} {y:.0f} {z:.0f} mm")
+        for hits, told in ((one.similar, "similar, with it"), (one.look_alike, "similar, without it")):
+            typer.echo(f"   {told}: {', '.join(map(_called, hits)) or 'none'}")
+    typer.echo(answers.BANNER)
+
+
+def _called(hit: answers.Hit) -> str:
+    return f"{_person(hit.examination)} [{hit.key}] {hit.score:.2f}"
+
+
+def report_check(checked: scan_answers.ReportCheck) -> None:
     _notices(checked.notices)
-    typer.echo(f"{checked.checked} statements compared with the scan's scores")
+    with_what = "the scan's scores" if checked.findings else "each other"
+    typer.echo(f"{checked.checked} statements compared with {with_what}")
     _table(
         ("statement", "finding", "score", "threshold", ""),
-        [(s.text, s.title, f"{s.score:.3f}", f"{s.threshold:.3f}", s.message) for s in checked.statements],
+        [
+            (s.text, s.title, f"{s.score:.3f}", f"{s.threshold:.3f}", f"{s.message}{_alarms(s.measured)}")
+            for s in checked.statements
+        ],
     )
     _table(
         ("unmentioned finding", "score", "threshold", ""),
-        [(u.title, f"{u.score:.3f}", f"{u.threshold:.3f}", u.message) for u in checked.unmentioned],
+        [
+            (u.title, f"{u.score:.3f}", f"{u.threshold:.3f}", f"{u.message}{_alarms(u.measured)}")
+            for u in checked.unmentioned
+        ],
     )
-    if not checked.statements and not checked.unmentioned:
+    _table(
+        ("contradiction", "first", "second", ""),
+        [(one.title, one.first, one.second, one.message) for one in checked.contradictions],
+    )
+    if not checked.statements and not checked.unmentioned and not checked.contradictions:
         typer.echo("Nothing is flagged for review.")
     typer.echo(answers.BANNER)
+
+
+def _alarms(measured: Measured | None) -> str:
+    """How often the threshold was passed where the finding was not there."""
+    if measured is None:
+        return ""
+    low, high = (1 - end for end in reversed(measured.specificity_interval))
+    return f" False alarms where measured: {1 - measured.specificity:.1%} ({low:.1%}-{high:.1%})."
 
 
 def plain(text: str) -> str:

@@ -1,5 +1,7 @@
 """A provisional report against its scan: statements that the scan does not bear out, and findings left unmentioned.
 
+Without a scan the report is compared with itself alone (`text_check`).
+
 Specificity first: one report in twenty that is right may be flagged. That share is divided among all that is looked at,
 so that the thresholds grow stricter with the number of findings (Bonferroni): a finding that the report denies or
 leaves out is brought up only above a threshold of high specificity, one that it states only below a threshold of high
@@ -11,18 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from encoders.bundle import Encoder
 from encoders.calibration import OperatingPoint
+from encoders.explain import side_of
 from encoders.findings import ABNORMAL, FindingScore
 from encoders.volume import Volume
 from indexer.cases import Assertion, Report, Section, Sentence
-from indexer.finding_words import stated_findings
+from indexer.finding_words import named_findings
 from indexer.report_text import ReportError, make_report
-from search_api.answers import ReportCheck, Statement, Unmentioned
-from search_api.asks import Asks
-from search_api.query import QueryError, understand
-from search_api.scoring import encode_scans, only_brain
+from search_api.folding import Folding
+from search_api.precedents import Precedents
+from search_api.query import QueryError
+from search_api.retrieval import Shelves
+from search_api.scan_answers import ReportCheck, Statement, Unmentioned
+from search_api.scoring import EncodedScans, encode_scans, only_brain
+from search_api.text_check import contradictions, says_normal, sides_of
 
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
 _OF_STATED = 0.2  # of that share: for what reports state; the rest is for what they deny or leave out
@@ -32,49 +39,102 @@ _SAME_SENTENCE = 0.85
 
 
 def check(encoder: Encoder, volumes: Sequence[Volume], text: str) -> ReportCheck:
-    """Compare a report's statements with the scores of its scan.
+    """Compare a report's statements with the scores of its scan, and with each other; without a scan the latter only.
 
     Raises
     ------
     QueryError
-        `empty_report`, `bad_report`, `no_scans`, `too_many_scans`
+        `empty_report`, `bad_report`, `too_many_scans`
     EncodingError
         a series whose MR sequence is unknown or has no network; `not_brain_mri`
     """
-    report = _read(text)
-    scans = only_brain(encode_scans(encoder, volumes))
+    report = read_report(text)
+    return check_against(encoder, only_brain(encode_scans(encoder, volumes)) if volumes else None, report)
+
+
+def check_among(
+    shelves: Shelves, folding: Folding, encoder: Encoder, volumes: Sequence[Volume], text: str
+) -> ReportCheck:
+    """`check` with the cases of an index that side with the scan."""
+    report = read_report(text)
+    scans = only_brain(encode_scans(encoder, volumes)) if volumes else None
+    precedents = Precedents.of(shelves, folding, scans.series) if scans else None
+    return check_against(encoder, scans, report, precedents)
+
+
+def check_against(
+    encoder: Encoder, scans: EncodedScans | None, report: Report, precedents: Precedents | None = None
+) -> ReportCheck:
+    """`check` with scans that were encoded before; with `precedents`, cases for each flag."""
+    if scans is None:
+        return _of_text_alone(encoder, report)
     measured = [score.finding for score in scans.findings if score.threshold is not None]
     likely = _Likeness(encoder, measured)
     named = [(sentence, name) for sentence in report.sentences for name in _findings_of(likely, sentence)]
     stated = {name for sentence, name in named if sentence.assertion is Assertion.PRESENT} & set(measured)
     specific, sensitive = (
-        {score.finding: score for score in encoder.score(scans.embedding, OperatingPoint(aim, 1 - share))}
+        {one.finding: one for one in encoder.score(scans.embedding, OperatingPoint(aim, 1 - share), scans.sequences)}
         for aim, share in (
             ("specificity", (1 - _OF_STATED) * FALSE_ALARMS / max(len(measured), 1)),
             ("sensitivity", _OF_STATED * FALSE_ALARMS / max(len(stated), 1)),
         )
     )
-    statements = [
-        statement
-        for sentence, name in named
-        if (statement := _judge(sentence, specific.get(name), sensitive.get(name))) is not None
-    ]
+    sides = _Sides(encoder, scans)
+    statements = []
+    for sentence, name in named:
+        found = _judge(sentence, specific.get(name), sensitive.get(name)) or sides.judge(sentence, specific.get(name))
+        if found is not None:
+            statements.append(found)
     mentioned = {name for _, name in named}
+    unmentioned = _unmentioned(_broad(encoder, specific), mentioned)
+    if precedents is not None:
+        statements = [
+            replace(
+                one,
+                similar=precedents.having(one.finding) if one.kind != "stated" else precedents.lacking(one.finding),
+            )
+            for one in statements
+        ]
+        unmentioned = [replace(one, similar=precedents.having(one.finding)) for one in unmentioned]
     notices = list(scans.notices)
     if all(score.threshold is None for score in specific.values()):
         notices.append("Nothing was measured for this encoder: without thresholds nothing can be flagged.")
     return ReportCheck(
         statements=tuple(statements),
-        unmentioned=tuple(_unmentioned(_broad(encoder, specific), mentioned)),
+        unmentioned=tuple(unmentioned),
         findings=scans.findings,
         checked=len({sentence.number for sentence, _ in named}),
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
-        notices=tuple(notices),
+        notices=(*notices, *_unread(report, bool(named))),
+        contradictions=contradictions(report),
     )
 
 
-def _read(text: str) -> Report:
+def _of_text_alone(encoder: Encoder, report: Report) -> ReportCheck:
+    named = {sentence.number for sentence in report.sentences if named_findings(sentence)}
+    told = "No scan was given: only whether findings and impression agree with each other was looked at."
+    return ReportCheck(
+        statements=(),
+        unmentioned=(),
+        findings=(),
+        checked=len(named),
+        encoder_id=encoder.encoder_id,
+        milliseconds=0.0,
+        notices=(told, *_unread(report, bool(named))),
+        contradictions=contradictions(report),
+    )
+
+
+def _unread(report: Report, named: bool) -> tuple[str, ...]:
+    """Said of a text that names no finding: it may be in another language, or of another part of the body."""
+    if named or any(says_normal(sentence) for sentence in report.sentences):
+        return ()
+    return ("The text names no finding that is known here: is it an English report of a brain MRI?",)
+
+
+def read_report(text: str) -> Report:
+    """Raises QueryError `empty_report`, `bad_report`."""
     try:
         report = make_report({}, text)
     except ReportError as error:
@@ -88,11 +148,9 @@ def _findings_of(likely: _Likeness, sentence: Sentence) -> tuple[str, ...]:
     """The findings that a sentence is about, by its words, else by likeness to the findings' own sentences."""
     if sentence.section not in _SECTIONS:
         return ()
-    if _says_normal(sentence):
+    if says_normal(sentence):
         return (ABNORMAL,)
-    stated = replace(sentence, assertion=Assertion.PRESENT)
-    by_words = tuple(name for name in stated_findings(Report("", (), (stated,))) if name != ABNORMAL)
-    return by_words or likely.finding_of(sentence.text)
+    return named_findings(sentence) or likely.finding_of(sentence.text)
 
 
 class _Likeness:
@@ -113,34 +171,41 @@ class _Likeness:
         return (self._names[best],) if likeness[best] >= _SAME_SENTENCE else ()
 
 
-def _says_normal(sentence: Sentence) -> bool:
-    """Whether the sentence calls the whole examination normal, as "Normal study" does."""
-    try:
-        query = understand(sentence.text[:2_000])
-    except QueryError:
-        return False
-    return [concept.asks for concept in query.concepts] == [Asks.NORMAL] and (
-        "asks for a normal examination" in query.expanded
-    )
-
-
 def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: FindingScore | None) -> Statement | None:
     """The statement as one to look at again, or None where the scan does not speak against it."""
     if specific is None or sensitive is None or specific.threshold is None or sensitive.threshold is None:
         return None
-    denied = sentence.assertion is Assertion.ABSENT or _says_normal(sentence)
+    denied = sentence.assertion is Assertion.ABSENT or says_normal(sentence)
     if denied and specific.score >= specific.threshold:
-        score, message = (
-            specific,
-            f"The report denies it; the scan's score for {specific.title} is above the threshold.",
-        )
-    elif not denied and sentence.assertion is Assertion.PRESENT and sensitive.score < sensitive.threshold:
-        score, message = (
-            sensitive,
-            f"The report states it; the scan's score for {sensitive.title} is below the threshold.",
-        )
-    else:
-        return None
+        message = f"The report denies it; the scan's score for {specific.title} is above the threshold."
+        return _statement(sentence, specific, "denied", message)
+    if not denied and sentence.assertion is Assertion.PRESENT and sensitive.score < sensitive.threshold:
+        message = f"The report states it; the scan's score for {sensitive.title} is below the threshold."
+        return _statement(sentence, sensitive, "stated", message)
+    return None
+
+
+class _Sides:
+    """Tells a sentence that places a finding on the other side than all series that show it on one."""
+
+    def __init__(self, encoder: Encoder, scans: EncodedScans) -> None:
+        self._findings = {finding.name: finding for finding in encoder.findings}
+        self._lesions = [one.lesions for one in scans.encodings if one.in_range]
+
+    def judge(self, sentence: Sentence, score: FindingScore | None) -> Statement | None:
+        if score is None or sentence.assertion is not Assertion.PRESENT:
+            return None
+        stated = sides_of([sentence.text])
+        seen = {side_of(self._findings[score.finding], lesions) for lesions in self._lesions} - {None}
+        if len(stated) != 1 or len(seen) != 1 or stated == seen:
+            return None
+        message = f"The report says {next(iter(stated))}; the scan shows {score.title} on the {next(iter(seen))}."
+        return _statement(sentence, score, "side", message)
+
+
+def _statement(
+    sentence: Sentence, score: FindingScore, kind: Literal["stated", "denied", "side"], message: str
+) -> Statement:
     return Statement(
         text=sentence.text,
         section=str(sentence.section),
@@ -150,6 +215,8 @@ def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: Finding
         score=round(score.score, 4),
         threshold=round(float(score.threshold or 0.0), 4),
         message=f"Flagged for review. {message}",
+        kind=kind,
+        measured=score.measured,
     )
 
 
@@ -166,6 +233,7 @@ def _unmentioned(findings: Sequence[FindingScore], mentioned: set[str]) -> list[
             score=round(finding.score, 4),
             threshold=round(finding.threshold, 4),
             message=f"Flagged for review. The report says nothing of {finding.title}.",
+            measured=finding.measured,
         )
         for finding in findings
         if finding.threshold is not None

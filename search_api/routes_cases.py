@@ -9,9 +9,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from encoders.findings import FindingScore
 from indexer.cases import Report
-from search_api.answers import ExaminationSummary, Worklist
+from search_api.answers import ExaminationSummary
 from search_api.documents import Document
 from search_api.errors import described
+from search_api.scan_answers import Suggestions, Worklist
 from search_api.services import engine_of, filters_of, known_only
 
 router = APIRouter(prefix="/api", dependencies=[Depends(known_only)])
@@ -38,6 +39,17 @@ def examination(request: Request, key: str) -> Document:
     engine = engine_of(request)
     document = engine.case(key).to_dict()
     return Document(document | {"findings": _FINDINGS.dump_python(engine.findings(key), mode="json")})
+
+
+@router.get(
+    "/examinations/{key}/suggestions",
+    tags=["cases"],
+    summary="Findings to look for in the scans of one examination, as draft sentences, with similar reported cases",
+    response_model=Suggestions,
+    responses=described(400, 404, 422, 503),
+)
+def suggestions(request: Request, key: str) -> Document:
+    return Document(engine_of(request).suggest(key=key).to_dict())
 
 
 @router.get(

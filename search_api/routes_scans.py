@@ -12,9 +12,10 @@ from typing import Any
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Request
 
-from search_api.answers import Answer, ReportCheck, ScoreReport
+from search_api.answers import Answer
 from search_api.documents import Document
 from search_api.errors import Problem, described
+from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions
 from search_api.services import FILTERS, Services, engine_of, filters_of, known_only, services_of, truth
 
 router = APIRouter(prefix="/api", dependencies=[Depends(known_only)])
@@ -105,18 +106,36 @@ async def score(request: Request) -> Document:
 
 
 @router.post(
+    "/suggest",
+    tags=["scans"],
+    summary="Findings to look for in uploaded scans, as draft sentences, with where they show and similar cases",
+    response_model=Suggestions,
+    responses=_REFUSALS,
+    openapi_extra=_multipart(also={}),
+)
+async def suggest(request: Request) -> Document:
+    services = await _ready(request)
+    async with services.uploads.received(request, frozenset()) as upload:
+        volumes = await services.uploads.volumes(upload)
+        engine = services.holder.engine()
+        suggested = await anyio.to_thread.run_sync(engine.suggest, volumes)
+    return Document(suggested.to_dict())
+
+
+@router.post(
     "/check-report",
     tags=["scans"],
-    summary="Statements of a provisional report that the scans do not bear out, and findings that it leaves out",
+    summary="Statements of a report that the scans do not bear out, findings that it leaves out, and contradictions "
+    "within it; without files the latter only",
     response_model=ReportCheck,
     responses=_REFUSALS,
     openapi_extra=_multipart(
-        also={"report": {"type": "string", "description": "The report's text"}}, required=("files", "report")
+        also={"report": {"type": "string", "description": "The report's text"}}, required=("report",)
     ),
 )
 async def check_report(request: Request) -> Document:
     services = await _ready(request)
-    async with services.uploads.received(request, frozenset({"report"})) as upload:
+    async with services.uploads.received(request, frozenset({"report"}), files_needed=False) as upload:
         text = upload.fields.get("report", "")
         if not text.strip():
             raise Problem(400, "empty_report", "The report is empty.", "Give the report's text in `report`.")

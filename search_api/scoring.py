@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Encoder, EncodingError, SeriesEncoding
 from encoders.findings import FindingScore
+from encoders.sequences import MRSequence
 from encoders.volume import Volume
-from search_api.answers import ScoredSeries, ScoreReport
 from search_api.query import QueryError
 from search_api.retrieval import SeriesQuery
+from search_api.scan_answers import ScoredSeries, ScoreReport
 
 MOST_SERIES = 20
 LEAST_COVERAGE = 0.3  # of a brain: what shows less is like nothing that a threshold was measured on
@@ -26,16 +27,28 @@ LEAST_COVERAGE = 0.3  # of a brain: what shows less is like nothing that a thres
 class EncodedScans:
     """What a search, a score and a report check need of uploaded scans.
 
-    `series` are those that count, `embedding` (D,) is them fused; `scored` are all. `brain` is False where none looks
-    like a brain MRI: then all count and nothing is flagged, as where none shows LEAST_COVERAGE of the brain.
+    `series` are those that count, `embedding` (D,) is them fused; `encodings` and `scored` are all. `brain` is False
+    where none looks like a brain MRI: then all count and nothing is flagged, as where none shows LEAST_COVERAGE of the
+    brain.
     """
 
     series: tuple[SeriesQuery, ...]
     embedding: NDArray[np.float32]
     brain: bool
+    encodings: tuple[SeriesEncoding, ...]
     scored: tuple[ScoredSeries, ...]
     findings: tuple[FindingScore, ...]
     notices: tuple[str, ...]
+
+    @property
+    def sequences(self) -> tuple[MRSequence, ...]:
+        """The MR sequences of the series that count."""
+        return tuple(one.sequence for one in self.series if one.sequence is not None)
+
+    def sequence_of(self, number: int) -> MRSequence | None:
+        """The MR sequence of a series by its place, from 0, among all that were given."""
+        name = self.scored[number].sequence
+        return None if name is None else MRSequence(name)
 
 
 def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
@@ -66,7 +79,7 @@ def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
     measurable = any(one.in_range and one.coverage >= LEAST_COVERAGE for one in encodings)
     sequences = [one.sequence for one in series if one.sequence is not None]
     fused = encoder.fuse(np.stack([one.embedding for one in series]), sequences)
-    findings = encoder.score(fused)
+    findings = encoder.score(fused, sequences=sequences)
     scored = tuple(
         _scored(number, volume, encoding)
         for number, (volume, encoding) in enumerate(zip(volumes, encodings, strict=True), start=1)
@@ -75,6 +88,7 @@ def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
         series=series,
         embedding=fused,
         brain=brain,
+        encodings=tuple(encodings),
         scored=scored,
         findings=findings if measurable else tuple(map(_unmeasured, findings)),
         notices=tuple(dict.fromkeys(_notices(scored))),

@@ -13,9 +13,10 @@ from encoders.calibration import CalibrationError, OperatingPoint, parse_operati
 from encoders.findings import FindingScore
 from indexer.cases import CaseFilter
 from indexer.generations import Kind
-from search_api.answers import ExaminationSummary, TriageEntry, Worklist
+from search_api.answers import ExaminationSummary
 from search_api.query import QueryError
 from search_api.retrieval import Shelves
+from search_api.scan_answers import TriageEntry, Worklist
 
 _MOST_REASONS = 5
 
@@ -38,20 +39,26 @@ def worklist(shelves: Shelves, encoder: Encoder, operating_point: str | None, fi
             key=examination.key,
             score=round(findings[0].score, 4),
             flagged=findings[0].flagged,
+            threshold=findings[0].threshold,
+            measured=findings[0].measured,
             examination=ExaminationSummary.of(examination),
             reasons=_reasons(findings),
         )
         for rank, (examination, findings) in enumerate(known, start=1)
     )
-    first = known[0][1][0] if known else None
+    abnormal = [findings[0] for _, findings in known]
+    thresholds = {score.threshold for score in abnormal} - {None}
+    points = [score.operating_point for score in abnormal if score.operating_point is not None]
     notices = []
     if len(entries) < len(ids):
         notices.append(f"{len(ids) - len(entries)} examinations without a report are not indexed yet.")
-    if first is not None and first.threshold is None:
+    if abnormal and not thresholds:
         notices.append("Nothing was measured for this encoder: there is no threshold and nothing is flagged.")
+    elif untold := sum(score.threshold is None for score in abnormal):
+        notices.append(f"{untold} examinations have MR sequences for which there is no threshold: never flagged.")
     return Worklist(
-        operating_point=(first.operating_point if first else None) or (str(point) if point else None),
-        threshold=first.threshold if first else None,
+        operating_point=points[0] if points else str(point) if point else None,
+        threshold=next(iter(thresholds)) if len(thresholds) == 1 else None,
         entries=entries,
         total=len(ids),
         generation=shelves.index.name,
@@ -91,7 +98,7 @@ def stored_findings(
     if not rows:
         return ()
     sequences = [sequence for row in rows if (sequence := known[int(keys[row])].sequence) is not None]
-    return encoder.score(encoder.fuse(embeddings[rows], sequences), point)
+    return encoder.score(encoder.fuse(embeddings[rows], sequences), point, sequences)
 
 
 def _reasons(findings: tuple[FindingScore, ...]) -> tuple[FindingScore, ...]:

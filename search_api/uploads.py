@@ -68,7 +68,9 @@ class UploadReader:
         self._slots = threading.BoundedSemaphore(settings.uploads)
 
     @asynccontextmanager
-    async def received(self, request: Request, fields: frozenset[str]) -> AsyncIterator[Upload]:
+    async def received(
+        self, request: Request, fields: frozenset[str], *, files_needed: bool = True
+    ) -> AsyncIterator[Upload]:
         """The upload of a request, whose files are gone when the context ends.
 
         The slot is held until then, so that encoding is bounded as well. `fields` are the names that the call knows
@@ -89,7 +91,7 @@ class UploadReader:
         try:
             form = await self._form(request)
             try:
-                yield _upload_of(form, fields, self._settings)
+                yield _upload_of(form, fields, self._settings, files_needed=files_needed)
             finally:
                 await form.close()
         finally:
@@ -198,10 +200,10 @@ def _read_outcome(outcome: IO[bytes], called: str) -> tuple[dict[str, Any], NDAr
     return header, voxels.reshape(shape)
 
 
-def _upload_of(form: FormData, known: frozenset[str], settings: Settings) -> Upload:
+def _upload_of(form: FormData, known: frozenset[str], settings: Settings, *, files_needed: bool) -> Upload:
     parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
     parts = [part for part in parts if part.filename or part.size]
-    if not parts:
+    if not parts and files_needed:
         raise Problem(400, "no_files", "No file was sent.", "Send 1 or more NIfTI files in the part `files`.")
     fields = _fields(form, known, settings)
     sequences = _sequences(fields.pop("sequences", ""), fields.pop("sequence_hint", ""), len(parts))
@@ -244,7 +246,7 @@ def _names(names: frozenset[str]) -> str:
 
 def _sequences(listed: str, hint: str, count: int) -> Sequence[MRSequence | None]:
     """One a file, None where the file's name shall tell; `hint` holds for all that the list leaves open."""
-    words = [word.strip() for word in listed.split(",")] if listed.strip() else [""] * count
+    words = [word.strip() for word in listed.split(",")] if listed.strip() and count else [""] * count
     if len(words) != count:
         raise Problem(
             400,

@@ -21,9 +21,10 @@ from toy_encoder import ToyEncoder
 
 from indexer.ingest import ingest
 from indexer.rebuild import rebuild
-from search_api.answers import BANNER, Answer, Worklist
+from search_api.answers import BANNER, Answer
 from search_api.app import build_app
 from search_api.engine import SearchEngine
+from search_api.scan_answers import Worklist
 from search_api.server import HostRefused, check_host
 from search_api.settings import Settings
 
@@ -32,8 +33,10 @@ CALLS = {
     "/api/facets": {"get"},
     "/api/search/scan": {"post"},
     "/api/score": {"post"},
+    "/api/suggest": {"post"},
     "/api/check-report": {"post"},
     "/api/examinations/{key}": {"get"},
+    "/api/examinations/{key}/suggestions": {"get"},
     "/api/examinations/{key}/series/{number}/slices/{plane}/{index}.png": {"get"},
     "/api/examinations/{key}/series/{number}/heat/{plane}/{index}.png": {"get"},
     "/api/examinations/{key}/series/{number}/heat.nii.gz": {"get"},

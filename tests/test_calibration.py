@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from encoders.calibration import (
     OperatingPoint,
     ScoreSet,
     UnreachableError,
-    load_calibrations,
     parse_operating_point,
     wilson_interval,
 )
+from encoders.calibration_set import fit_platt
 from encoders.findings import Finding, FindingsError, finding_score, load_findings, raw_scores
-from training.calibration import CalibrationConfigError, fit_platt, load_config
+from training.calibration import CalibrationConfigError, load_config
 from training.intervals import area_under_curve, area_with_interval, mean_interval
 
 FINDING = Finding("abnormal", "abnormal examination", ("there is a lesion",), ("no lesion",))
@@ -67,7 +68,7 @@ def test_a_threshold_reaches_its_predictive_value_and_no_other_does_sooner(preva
 
 
 def test_an_unreachable_predictive_value_flags_nothing() -> None:
-    scores = ScoreSet(np.linspace(0.4, 0.6, 20), np.linspace(0.4, 0.6, 20))
+    scores = ScoreSet(np.linspace(0.48, 0.6, 40), np.linspace(0.4, 0.6, 40))
     useless = Calibration(1.0, 0.0, OperatingPoint("sensitivity", 0.9), scores, scores, "made up")
     point = OperatingPoint("ppv", 0.9, 0.1)
     with pytest.raises(UnreachableError):
@@ -122,18 +123,24 @@ def test_without_measured_figures_there_is_no_threshold_and_no_flag() -> None:
     assert score.threshold is None and score.measured is None and not score.flagged
 
 
-def test_calibrations_survive_their_file(tmp_path: Path) -> None:
-    calibrated = calibration()
-    path = tmp_path / "calibration.json"
-    path.write_text(json.dumps({"findings": {"abnormal": calibrated.to_dict()}}))
-    read = load_calibrations(path)["abnormal"]
-    assert read.threshold(read.operating_point) == pytest.approx(
-        calibrated.threshold(calibrated.operating_point), abs=1e-3
-    )
-    assert load_calibrations(tmp_path / "absent.json") == {}
-    path.write_text('{"findings": {"abnormal": {"slope": 1}}}')
-    with pytest.raises(CalibrationError, match=r"calibration\.json"):
-        load_calibrations(path)
+def test_a_finding_that_is_not_told_keeps_its_score_and_loses_its_threshold() -> None:
+    generator = np.random.default_rng(5)
+    chance = ScoreSet(np.sort(generator.uniform(0, 1, 30)), np.sort(generator.uniform(0, 1, 200)))
+    untold = Calibration(1.0, 0.0, OperatingPoint("specificity", 0.9), chance, chance, "made up")
+    assert not untold.told
+    assert calibration().told
+    score = finding_score(FINDING, 5.0, untold)
+    assert score.threshold is None and score.measured is None and not score.flagged
+    assert score.score == pytest.approx(0.9933, abs=1e-3)
+    assert score.note is not None and "never flagged" in score.note
+
+
+@pytest.mark.parametrize(("shift", "told"), [(0.0, False), (0.3, False), (1.5, True)])
+def test_told_follows_the_interval_of_the_area(shift: float, told: bool) -> None:
+    rank = statistics.NormalDist().inv_cdf
+    present, absent = (np.array([rank((i + 0.5) / n) for i in range(n)]) for n in (15, 150))
+    scores = ScoreSet(present + shift, absent)
+    assert Calibration(1.0, 0.0, OperatingPoint("specificity", 0.9), scores, scores, "").told is told
 
 
 @pytest.mark.parametrize("text", ["", "sensitivity", "sensitivity=", "sensitivity=1", "sensitivity=nan", "recall=0.9"])

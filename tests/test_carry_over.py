@@ -40,7 +40,7 @@ def bundle(tmp_path: Path) -> Path:
     home = tmp_path / "bundle"
     (home / "vision").mkdir(parents=True)
     (home / "findings.toml").write_text("")
-    (home / "calibration.json").write_text("{}")
+    (home / "calibration.safetensors").write_text("{}")
     (home / "bundle.json").write_text(json.dumps({"networks": [{"file": "vision/flair.safetensors"}]}))
     head = torch.randn(WIDTH, FEATURES + 1, generator=torch.Generator().manual_seed(2))
     head -= head.mean(dim=0)  # a normalised layer's outputs sum to zero: the map knows nothing outside of that
@@ -67,5 +67,5 @@ def test_another_encoder_comes_with_its_text_and_without_the_old_calibration(bun
     assert 0.5 < carried.explained < 1.0
     written = (tmp_path / "out" / "text" / "model.safetensors").read_bytes()
     assert written == (other / "model.safetensors").read_bytes()
-    assert not (tmp_path / "out" / "calibration.json").exists()
+    assert not (tmp_path / "out" / "calibration.safetensors").exists()
     assert (tmp_path / "out" / "findings.toml").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from toy_encoder import ToyEncoder
 from encoders.calibration import OperatingPoint
 from encoders.findings import Finding, FindingScore
 from encoders.volume import Volume, read_volume
-from search_api.answers import ReportCheck
 from search_api.query import QueryError
 from search_api.report_check import check
+from search_api.scan_answers import ReportCheck
 
 NAMES = ("abnormal", "hydrocephalus", "infarct", "meningioma", "haemorrhage")
 
@@ -30,7 +31,7 @@ class FixedScores(ToyEncoder):
     def findings(self) -> tuple[Finding, ...]:
         return tuple(Finding(name, name, (f"there is {name}",), (f"no {name}",)) for name in NAMES)
 
-    def score(self, embedding, point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
+    def score(self, embedding, point: OperatingPoint | None = None, sequences=None) -> tuple[FindingScore, ...]:
         threshold = {"specificity": 0.8, "sensitivity": 0.2}[point.aim] if point else 0.5
         return tuple(
             FindingScore(
@@ -105,10 +106,30 @@ def test_a_report_that_is_none_has_its_code(scan: Volume, report: str, code: str
     assert caught.value.code == code
 
 
-def test_no_scan_has_its_code() -> None:
-    with pytest.raises(QueryError) as caught:
-        check(FixedScores(), [], "No hydrocephalus.")
-    assert caught.value.code == "no_scans"
+def test_without_a_scan_only_the_report_is_compared_with_itself() -> None:
+    checked = check(FixedScores(hydrocephalus=0.99), [], "FINDINGS:\nNo hydrocephalus.\n\nIMPRESSION:\nHydrocephalus.")
+    assert (checked.statements, checked.unmentioned, checked.findings) == ((), (), ())
+    assert [one.finding for one in checked.contradictions] == ["hydrocephalus"]
+    assert any("No scan was given" in notice for notice in checked.notices)
+
+
+def test_a_finding_that_the_scan_shows_on_the_other_side_is_flagged(scan: Volume) -> None:
+    encoder = FixedScores()
+    encoder.encode_series = lambda volume: replace(  # type: ignore[method-assign]
+        ToyEncoder.encode_series(encoder, volume), lesions={"tumour": (0.95, 0.05)}
+    )
+    wrong = check(encoder, [scan], "Impression: Right frontal meningioma.")
+    assert [(one.kind, one.finding) for one in wrong.statements] == [("side", "meningioma")]
+    assert "left" in wrong.statements[0].message
+    for right in ("Left frontal meningioma.", "Meningioma.", "Meningiomas on the left and right.", "No meningioma."):
+        assert check(encoder, [scan], f"Impression: {right}").statements == ()
+
+
+@pytest.mark.parametrize("text", ["Unauffälliger Befund der Lendenwirbelsäule.", "The menisci are intact."])
+def test_a_text_that_names_nothing_known_is_said_to_be_so(scan: Volume, text: str) -> None:
+    checked = check(FixedScores(), [scan], text)
+    assert (checked.statements, checked.checked) == ((), 0)
+    assert any("English report of a brain MRI" in notice for notice in checked.notices)
 
 
 def test_the_words_are_for_review_and_never_a_diagnosis(scan: Volume, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from typer.testing import CliRunner, Result
 import encoders
 import search_api.commands
 from indexer.case_store import CaseStore
-from search_api.answers import BANNER, Answer, ReportCheck, ScoreReport, Worklist
+from search_api.answers import BANNER, Answer
+from search_api.scan_answers import ReportCheck, ScoreReport, Worklist
 
 
 @pytest.fixture(scope="module")

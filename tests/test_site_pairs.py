@@ -13,14 +13,16 @@ from typer.testing import CliRunner
 
 import encoders
 import neurorecall
+from encoders import calibration_set
 from encoders.bundle import PRETRAINED, Bundle
+from encoders.sequences import MRSequence
 from encoders.vision import SequenceNetwork
 from indexer.case_store import CaseStore
 from indexer.ingest import ingest
 from indexer.rebuild import rebuild
 from training import calibration, site_pairs
 from training.assembly import assemble
-from training.calibration import CalibrationConfigError, calibrate, load_config, site_cohort, write_calibration
+from training.calibration import CalibrationConfigError, load_config, site_set
 from training.phantoms.cohort import write_cohort
 from training.site_pairs import prepare, train_on_site
 from training.vision_examples import NETWORKS
@@ -113,20 +115,22 @@ def test_a_site_calibrates_on_its_own_reports(
 ) -> None:
     settings = load_config(Path(calibration.__file__).parent / "configs" / "calibration.toml")
     with pytest.raises(CalibrationConfigError, match="rebuild"):
-        site_cohort(bundle, data)
+        site_set(bundle, settings, data)
     shutil.copytree(data, tmp_path / "data")
     rebuild(tmp_path / "data", bundle)
-    cohort = site_cohort(bundle, tmp_path / "data")
-    assert len(cohort.embeddings) == len(cohort.labels["abnormal"]) <= CASES
-    monkeypatch.setattr(calibration, "LEAST_EACH", 1)
-    monkeypatch.setattr(calibration, "fit_platt", lambda *_: (1.0, 0.0))
-    document = calibrate(bundle, settings, cohort)
-    assert document["encoder_id"] == bundle.encoder_id
-    assert document["findings"]
-    assert all("this site" in entry["data"] for entry in document["findings"].values())
-    write_calibration(bundle.folder, document)
-    scores = encoders.load(bundle.folder).score(cohort.embeddings[0])
-    assert {one.finding for one in scores if one.threshold is not None} == set(document["findings"])
+    examined = site_set(bundle, settings, tmp_path / "data")
+    assert 0 < examined.count == len(examined.present["abnormal"]) <= CASES
+    monkeypatch.setattr(calibration_set, "LEAST_EACH", 1)
+    examined.save(bundle.folder, bundle.encoder_id)
+    calibrated = encoders.load(bundle.folder)
+    sequences = [MRSequence.T1W, MRSequence.FLAIR]
+    found = calibrated.calibrations(sequences)
+    assert "abnormal" in found
+    assert all("this site" in one.data for one in found.values())
+    scores = calibrated.score(examined.vectors[0], sequences=sequences)
+    assert {one.finding for one in scores if one.threshold is not None} == {
+        name for name, one in found.items() if one.told
+    }
 
 
 @pytest.mark.parametrize("option", ["--neurobert", "--lesion-maps", "--start"])

@@ -13,18 +13,18 @@ from toy_encoder import ToyEncoder
 from encoders.calibration import OperatingPoint
 from encoders.findings import FindingScore
 from indexer.cases import CaseFilter
-from search_api.answers import Worklist
 from search_api.engine import SearchEngine
 from search_api.query import QueryError
+from search_api.scan_answers import Worklist
 
 
 class ByEmbedding(FixedScores):
     """Scores that differ by examination: the first value of the embedding decides."""
 
-    def score(self, embedding, point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
+    def score(self, embedding, point: OperatingPoint | None = None, sequences=None) -> tuple[FindingScore, ...]:
         value = float(np.clip(0.5 + 2 * embedding[0], 0.0, 1.0))
         self.fixed = {"abnormal": value, "infarct": value / 2, "meningioma": 0.9}
-        return super().score(embedding, point)
+        return super().score(embedding, point, sequences)
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,12 @@ class StoredVectors:
         fused: NDArray[np.float32] = embeddings.mean(axis=0)
         return fused
 
-    def score(self, embedding: NDArray[np.float32], point: object = None) -> tuple[FindingScore, ...]:
+    def score(
+        self,
+        embedding: NDArray[np.float32],
+        point: object = None,
+        sequences: object = None,  # noqa: ARG002
+    ) -> tuple[FindingScore, ...]:
         if embedding.shape != (self.dim,) or point is not None:
             raise ValueError(f"Expected an embedding of shape ({self.dim},), got {embedding.shape}.")
         return ()

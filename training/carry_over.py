@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders import calibration_set
 from encoders.text import NeuroBERT
-from training.text_data import sentences
-from training.vision_fit import REPORT_SHARE
+from training.text_space import phantom_targets, whitening
 from training.vision_loop import TextVectors
 
-FIRST_SEED = 3_500_000  # of phantom reports; no network and no calibration uses seeds from here on
 HELD_OUT = 5  # every fifth report measures the map
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -40,31 +39,19 @@ def carry_over(bundle: Path, text: Path, out: Path, reports: int = 1500) -> Carr
 
     The calibration is left out: the scores are others now. Its model card is left to be written.
     """
-    targets = [_targets(NeuroBERT.load(folder), reports) for folder in (bundle / "text", text)]
-    old, new = (target - target.mean(axis=0) for target in targets)
+    loaded = (NeuroBERT.load(folder) for folder in (bundle / "text", text))
+    targets = [phantom_targets(TextVectors(encoder.encode), reports) for encoder in loaded]
+    centred = [target - target.mean(axis=0) for target in targets]
+    old, new = (target @ whitening(target) for target in centred)
     weight, explained = _map_between(old, new)
     out.mkdir(parents=True, exist_ok=True)
     for name in ("bundle.json", "findings.toml"):
         shutil.copyfile(bundle / name, out / name)
     shutil.copytree(text, out / "text", dirs_exist_ok=True)
-    (out / "calibration.json").unlink(missing_ok=True)
+    (out / calibration_set.FILE).unlink(missing_ok=True)
     for entry in json.loads((bundle / "bundle.json").read_text("utf-8"))["networks"]:
         _carry(bundle / entry["file"], out / entry["file"], weight)
     return CarriedOver(reports, explained)
-
-
-def _targets(encoder: NeuroBERT, count: int) -> Array:
-    """What a network should answer for each phantom (N, D): half the report's vector, half its sentences' mean."""
-    from training.phantoms.reports import write_report
-    from training.phantoms.scenario import draw_facts
-
-    rows = []
-    vectors = TextVectors(encoder.encode)
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
-        report = write_report(draw_facts(seed), seed)
-        parts = [*sentences(report.findings), *sentences(report.impression)] or [report.text]
-        rows.append(REPORT_SHARE * vectors([report.text])[0] + (1 - REPORT_SHARE) * vectors(parts).mean(axis=0))
-    return np.stack(rows).astype(np.float32)
 
 
 def _map_between(old: Array, new: Array) -> tuple[Array, float]:

@@ -15,13 +15,13 @@ from training.command_options import BundleFolder, Config, Dataset, Out, PlainGr
 from training.evaluation_commands import evaluation
 
 if TYPE_CHECKING:
-    from training.evaluation_report_check import CheckReport
+    from training.evaluation_report_check import OpenCheck
     from training.evaluation_retrieval import OpenSearcher
 
 RANGE_SEED = 8_000_000
 
 
-def register(app: typer.Typer, open_searcher: OpenSearcher, check_report: CheckReport) -> None:
+def register(app: typer.Typer, open_searcher: OpenSearcher, open_check: OpenCheck) -> None:
     """Mount `train` and `evaluate`."""
     told = "Train parts of a bundle; every run resumes where it was stopped."
     train = typer.Typer(help=told, no_args_is_help=True, cls=PlainGroup)
@@ -33,7 +33,7 @@ def register(app: typer.Typer, open_searcher: OpenSearcher, check_report: CheckR
     train.command("range")(train_range)
     train.command("calibrate")(train_calibrate)
     app.add_typer(train, name="train")
-    app.add_typer(evaluation(open_searcher, check_report), name="evaluate")
+    app.add_typer(evaluation(open_searcher, open_check), name="evaluate")
 
 
 def train_neurobert(
@@ -146,23 +146,26 @@ def train_range(
 
 
 def train_calibrate(config: Config, bundle: BundleFolder = None, data: SiteData = None) -> None:
-    """Choose and measure the thresholds of findings; writes the bundle's calibration.json.
+    """Choose and measure the thresholds of findings; writes the bundle's calibration.safetensors.
 
     On kept-back phantoms, or with --data on the reported examinations of a data directory that this bundle encoded.
     """
     import encoders
     from indexer.progress import reporter
-    from training.calibration import calibrate, load_config, phantom_cohort, site_cohort, write_calibration
+    from training.calibration import load_config, phantom_set, site_set
 
     loaded, settings = encoders.load(bundle), load_config(config)
     if data is None:
         with reporter("calibrate") as progress:
-            cohort = phantom_cohort(loaded, settings, progress)
+            examined = phantom_set(loaded, settings, progress)
     else:
-        cohort = site_cohort(loaded, data)
-    document = calibrate(loaded, settings, cohort)
-    write_calibration(loaded.folder, document)
-    typer.echo(f"{len(document['findings'])} findings calibrated")
+        examined = site_set(loaded, settings, data)
+    examined.save(loaded.folder, loaded.encoder_id)
+    found = encoders.load(loaded.folder).calibrations()
+    typer.echo(
+        f"{examined.count} examinations; with every MR sequence that they have, {len(found)} findings are calibrated, "
+        f"of which {sum(one.told for one in found.values())} can be told"
+    )
 
 
 def _log() -> None:

@@ -16,11 +16,17 @@ import typer
 from training.command_options import AsJson, BundleFolder, Dataset, Html, PlainGroup, TextFolder, processors, tell
 
 if TYPE_CHECKING:
-    from encoders.calibration import Calibration
-    from training.evaluation_report_check import CheckReport
+    from encoders.bundle import Bundle
+    from encoders.sequences import MRSequence
+    from training.evaluation_report_check import OpenCheck
     from training.evaluation_retrieval import OpenSearcher
 
 KEPT_BACK_SEED = 9_500_000  # phantoms from here on were used for no training and no calibration
+
+
+Sequences = Annotated[
+    str | None, typer.Option(help="MR sequences of the examinations, separated by commas; without it, all.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Chapter:
     figures: Any
 
 
-def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.Typer:
+def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Typer:
     """The command group `evaluate`."""
     evaluate = typer.Typer(help="Figures with intervals and baselines.", no_args_is_help=True, cls=PlainGroup)
 
@@ -78,27 +84,34 @@ def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.
     @evaluate.command("report-check")
     def report_check(
         phantoms: Annotated[int, typer.Option(min=4, help="How many kept-back phantoms.")] = 60,
+        dataset: Dataset = None,
         bundle: BundleFolder = None,
         html: Html = None,
         as_json: AsJson = False,
     ) -> None:
-        """How often reports are flagged that are right, and that belong to another examination."""
-        _publish([_report_check_chapter(phantoms, bundle, check_report)], html, as_json)
+        """How often reports are flagged that are right, and with an error of each kind; also on a dataset's cases."""
+        _publish(_report_check_chapters(phantoms, dataset, bundle, open_check), html, as_json)
 
     @evaluate.command("calibration")
     def calibration(
         bundle: BundleFolder = None,
+        sequences: Sequences = None,
         plot: Annotated[Path | None, typer.Option(help="Also draw reliability diagrams as PNG.")] = None,
         html: Html = None,
         as_json: AsJson = False,
     ) -> None:
         """How far the calibrated scores of a bundle can be believed, and what its thresholds reach."""
-        from training.reliability import draw_reliability, reliability, reliability_table
+        from training.reliability import draw_reliability, reliability, reliability_table, sets_table, told_by_sets
 
-        figures = reliability(_calibrations(bundle))
+        loaded = _calibrated(bundle)
+        figures = reliability(loaded.calibrations(_sequences(sequences)))
         if plot is not None:
             draw_reliability(figures, plot)
-        _publish([Chapter("Calibrated scores", reliability_table(figures), figures)], html, as_json)
+        chapters = [Chapter("Calibrated scores", reliability_table(figures), figures)]
+        if sequences is None:
+            by_sets = told_by_sets(loaded)
+            chapters.append(Chapter("By MR sequences", sets_table(by_sets), by_sets))
+        _publish(chapters, html, as_json)
 
     @evaluate.command("triage")
     def triage(
@@ -107,6 +120,7 @@ def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.
         backlog: Annotated[int, typer.Option(help="Unread examinations at the start.")] = 1_680,
         prevalence: Annotated[float, typer.Option(help="Share of abnormal examinations.")] = 0.5,
         days: Annotated[int, typer.Option(help="Days to look at.")] = 90,
+        sequences: Sequences = None,
         bundle: BundleFolder = None,
         plot: Annotated[Path | None, typer.Option(help="Also draw the delays as PNG.")] = None,
         html: Html = None,
@@ -116,8 +130,8 @@ def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.
         from encoders.findings import ABNORMAL
         from training.reading_delay import Department, DepartmentError, delays_table, draw_delays, simulate
 
-        calibration = _calibrations(bundle).get(ABNORMAL)
-        if calibration is None:
+        calibration = _calibrated(bundle).calibrations(_sequences(sequences)).get(ABNORMAL)
+        if calibration is None or not calibration.told:
             raise typer.BadParameter("it has no threshold for abnormal examinations", param_hint="--bundle")
         try:
             department = Department(arrivals, capacity, backlog, prevalence, days)
@@ -144,7 +158,7 @@ def evaluation(open_searcher: OpenSearcher, check_report: CheckReport) -> typer.
         chapters += _vision_chapters(phantoms, dataset, bundle)
         chapters.append(_retrieval_chapter(dataset, bundle, open_searcher))
         chapters.append(_evidence_chapter(dataset, phantoms, bundle, open_searcher))
-        chapters.append(_report_check_chapter(phantoms, bundle, check_report))
+        chapters += _report_check_chapters(phantoms, dataset, bundle, open_check)
         _publish(chapters, html, as_json)
 
     return evaluate
@@ -213,14 +227,26 @@ def _evidence_chapter(dataset: Path | None, phantoms: int, bundle: Path | None, 
     return Chapter("What each kind of evidence brings", evidence_table(figures), asdict(figures))
 
 
-def _report_check_chapter(phantoms: int, bundle: Path | None, check_report: CheckReport) -> Chapter:
+def _report_check_chapters(
+    phantoms: int, dataset: Path | None, bundle: Path | None, open_check: OpenCheck
+) -> list[Chapter]:
     import encoders
     from indexer.progress import reporter
-    from training.evaluation_report_check import evaluate_report_check, report_check_table
+    from training.evaluation_report_check import evaluate_report_check, evaluate_report_check_on, report_check_table
 
+    loaded = encoders.load(bundle)
     with reporter("report check") as progress:
-        figures = evaluate_report_check(encoders.load(bundle), check_report, phantoms, KEPT_BACK_SEED, progress)
-    return Chapter("Report check", report_check_table(figures), asdict(figures))
+        figures = evaluate_report_check(loaded, open_check, phantoms, KEPT_BACK_SEED, processors(), progress)
+    table = report_check_table(figures, f"{phantoms} phantom examinations")
+    chapters = [Chapter("Report check", table, {kind: asdict(one) for kind, one in figures.items()})]
+    if dataset is not None:
+        with tempfile.TemporaryDirectory(prefix="neurorecall-") as folder:
+            real = evaluate_report_check_on(dataset, loaded, open_check, Path(folder))
+        table = report_check_table(real, "real examinations")
+        chapters.append(
+            Chapter("Report check on real examinations", table, {kind: asdict(one) for kind, one in real.items()})
+        )
+    return chapters
 
 
 def _publish(chapters: list[Chapter], html: Path | None, as_json: bool) -> None:
@@ -241,14 +267,22 @@ def _needed(folder: Path | None, option: str) -> Path:
     return folder
 
 
-def _calibrations(bundle: Path | None) -> dict[str, Calibration]:
-    """Those of a bundle that has some."""
-    from encoders.bundle import PRETRAINED
-    from encoders.calibration import load_calibrations
+def _calibrated(bundle: Path | None) -> Bundle:
+    """A bundle for which something was measured."""
+    import encoders
 
-    found = load_calibrations((bundle or PRETRAINED) / "calibration.json")
-    if not found:
+    loaded = encoders.load(bundle)
+    if loaded.calibration_set is None:
         raise typer.BadParameter(
             "it is not calibrated; calibrate it with `neurorecall train calibrate`", param_hint="--bundle"
         )
-    return found
+    return loaded
+
+
+def _sequences(names: str | None) -> tuple[MRSequence, ...] | None:
+    from encoders.sequences import SequenceError, parse_sequence
+
+    try:
+        return None if names is None else tuple(parse_sequence(name) for name in names.split(","))
+    except SequenceError as error:
+        raise typer.BadParameter(str(error), param_hint="--sequences") from error

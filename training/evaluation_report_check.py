@@ -1,76 +1,141 @@
-"""How often the report check flags a report that is right, and how often one that belongs to another examination.
+"""How often the report check flags reports that are right, and reports with an error of each kind put in.
 
-On kept-back phantoms: each is checked with its own report and with the report of the next one whose diagnosis differs.
-What a check is, is handed in, since training knows nothing of the search floor.
+On kept-back phantoms, with errors of `report_errors`, and on the reported examinations of a dataset, where errors are
+another person's report and sides that are exchanged. What a check is, is handed in: training knows nothing of the
+search floor.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from encoders.bundle import Encoder
+from encoders.bundle import Bundle, Encoder
 from encoders.calibration import wilson_interval
 from encoders.sequences import MRSequence
 from encoders.volume import Volume
+from training.calibration import worker_bundle
+from training.worker_processes import process_pool
 
-CheckReport = Callable[[Encoder, Sequence[Volume], str], Any]
-SEQUENCES = (MRSequence.T1W, MRSequence.T2W, MRSequence.FLAIR)
+# A check of any report against one examination, which is encoded once.
+OpenCheck = Callable[[Encoder, Sequence[Volume]], Callable[[str], Any]]
+SEQUENCES = (MRSequence.T1W, MRSequence.T2W, MRSequence.FLAIR, MRSequence.DWI)
+OWN = "its own (false alarms)"
+OTHER, MIRRORED = "another person's, another diagnosis", "its own, sides exchanged"
+_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+Outcome = dict[str, tuple[bool, bool]]  # kind of report: flagged in view of the scan, flagged by its text alone
 
 
 @dataclass(frozen=True, slots=True)
-class ReportCheckFigures:
-    """Proportions 0-1 with 95 % Wilson intervals over n examinations."""
+class FlaggedShare:
+    """Of n reports of a kind: how many are flagged at all, and how many by the text alone; 95 % Wilson intervals."""
 
     n: int
-    own_flagged: float
-    own_interval: tuple[float, float]
-    swapped_flagged: float
-    swapped_interval: tuple[float, float]
+    flagged: float
+    interval: tuple[float, float]
+    by_text: float
+    by_text_interval: tuple[float, float]
 
 
 def evaluate_report_check(
-    encoder: Encoder, check: CheckReport, examinations: int, seed: int, progress: Callable[[int, int], None]
-) -> ReportCheckFigures:
-    """Check phantoms of seeds from `seed` on with their own and with another examination's report."""
-    from training.phantoms.contrast import render
-    from training.phantoms.pathology import make_phantom
-    from training.phantoms.reports import write_report
-
-    own = swapped = compared = 0
-    earlier: list[tuple[str, str]] = []  # diagnosis and report
-    for number in range(examinations):
-        phantom = make_phantom(seed + number)
-        volumes = [Volume.from_voxels(*render(phantom, sequence, seed + number), sequence) for sequence in SEQUENCES]
-        report, diagnosis = write_report(phantom.facts, seed + number).text, phantom.facts.diagnosis
-        own += _flags(check(encoder, volumes, report))
-        # Another person's: the last report with another diagnosis.
-        other = next((text for known, text in reversed(earlier) if known != diagnosis), None)
-        if other is not None:
-            compared += 1
-            swapped += _flags(check(encoder, volumes, other))
-        earlier.append((diagnosis, report))
-        progress(number + 1, examinations)
-    return ReportCheckFigures(
-        examinations,
-        own / examinations,
-        wilson_interval(own, examinations),
-        swapped / max(compared, 1),
-        wilson_interval(swapped, compared),
-    )
+    bundle: Bundle,
+    open_check: OpenCheck,
+    examinations: int,
+    seed: int,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, FlaggedShare]:
+    """Check phantoms of seeds from `seed` on with their own report and with each kind of error."""
+    outcomes: list[Outcome] = []
+    with process_pool(workers) as pool:
+        check = partial(_check_phantom, bundle.folder, open_check)
+        for outcome in pool.map(check, range(seed, seed + examinations), chunksize=4):
+            outcomes.append(outcome)
+            progress(len(outcomes), examinations)
+    return _shares(outcomes)
 
 
-def report_check_table(figures: ReportCheckFigures) -> str:
-    """The figures as Markdown."""
-    rows = (
-        ("its own (false alarms)", figures.own_flagged, figures.own_interval),
-        ("another examination's", figures.swapped_flagged, figures.swapped_interval),
-    )
-    lines = [f"| report ({figures.n} phantom examinations) | flagged | 95 % interval |", "|---|---|---|"]
-    lines += [f"| {name} | {share:.1%} | {low:.1%}-{high:.1%} |" for name, share, (low, high) in rows]
+def evaluate_report_check_on(
+    dataset: Path, bundle: Bundle, open_check: OpenCheck, folder: Path
+) -> dict[str, FlaggedShare]:
+    """Check the reported examinations of a BIDS dataset, ingested into `folder`."""
+    from indexer.case_store import CaseStore
+    from indexer.cases import CaseFilter
+    from indexer.ingest import ingest
+    from indexer.series_files import read_stored_series
+
+    ingest(str(dataset), folder, reports=dataset / "reports.tsv")
+    outcomes: list[Outcome] = []
+    with CaseStore.open(folder, read_only=True) as store:
+        cases = list(store.examinations(store.matching(CaseFilter(reported=True)).tolist()).values())
+        for number, case in enumerate(cases):
+            known = [one.number for one in case.series if one.sequence in bundle.sequences]
+            if not known or case.report is None:
+                continue
+            check = open_check(bundle, [read_stored_series(store, case.key, one) for one in known])
+            texts = {OWN: case.report.text}
+            after = (*cases[number + 1 :], *cases[:number])
+            other = next((one for one in after if one.diagnosis != case.diagnosis and one.report is not None), None)
+            if other is not None and other.report is not None:
+                texts[OTHER] = other.report.text
+            if _SIDE.search(case.report.text):
+                texts[MIRRORED] = _SIDE.sub(_exchanged, case.report.text)
+            outcomes.append({kind: _flags(check(text)) for kind, text in texts.items()})
+    return _shares(outcomes)
+
+
+def report_check_table(figures: dict[str, FlaggedShare], what: str) -> str:
+    """The figures as Markdown; `what` says of which examinations."""
+    lines = [f"| report of {what} | n | flagged | by its text alone |", "|---|---|---|---|"]
+    for kind, one in figures.items():
+        cells = (_cell(one.flagged, one.interval), _cell(one.by_text, one.by_text_interval))
+        lines.append(f"| {kind} | {one.n} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _flags(check: Any) -> bool:
-    return bool(check.statements or check.unmentioned)
+def _check_phantom(folder: Path, open_check: OpenCheck, seed: int) -> Outcome:
+    from training.phantoms.contrast import render
+    from training.phantoms.pathology import make_phantom
+    from training.phantoms.reports import write_report
+    from training.report_errors import ERRORS
+
+    phantom = make_phantom(seed)
+    volumes = [Volume.from_voxels(*render(phantom, sequence, seed), sequence) for sequence in SEQUENCES]
+    check = open_check(worker_bundle(folder), volumes)
+    outcome = {OWN: _flags(check(write_report(phantom.facts, seed).text))}
+    for kind, error in ERRORS.items():
+        text = error(phantom.facts, seed)
+        if text is not None:
+            outcome[kind] = _flags(check(text))
+    return outcome
+
+
+def _flags(check: Any) -> tuple[bool, bool]:
+    by_text = bool(check.contradictions)
+    return bool(check.statements or check.unmentioned) or by_text, by_text
+
+
+def _shares(outcomes: Sequence[Outcome]) -> dict[str, FlaggedShare]:
+    figures = {}
+    for kind in dict.fromkeys(kind for outcome in outcomes for kind in outcome):
+        found = [outcome[kind] for outcome in outcomes if kind in outcome]
+        n, flagged, by_text = len(found), sum(one for one, _ in found), sum(one for _, one in found)
+        figures[kind] = FlaggedShare(
+            n, flagged / n, wilson_interval(flagged, n), by_text / n, wilson_interval(by_text, n)
+        )
+    return figures
+
+
+def _exchanged(found: re.Match[str]) -> str:
+    word = found.group()
+    other = "right" if word.lower() == "left" else "left"
+    return other.capitalize() if word[0].isupper() else other
+
+
+def _cell(share: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{share:.1%} ({low:.1%}-{high:.1%})"

@@ -12,12 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.bundle import Bundle
 from encoders.calibration import Calibration, wilson_interval
+from encoders.sequences import MRSequence
 from training.evaluation_tables import interval_cell
 from training.intervals import area_with_interval
 
 BINS = 8  # of about equally many examinations
 _COLUMNS = 4  # of the picture
+_PLAIN = (MRSequence.T1W, MRSequence.T2W, MRSequence.FLAIR)
+SETS = (  # each kind alone, then what is usual without contrast, for stroke, for a tumour, and everything
+    *((one,) for one in (*_PLAIN, MRSequence.T1W_POST, MRSequence.DWI, MRSequence.T2STAR)),
+    _PLAIN,
+    (MRSequence.FLAIR, MRSequence.DWI, MRSequence.T2STAR),
+    (*_PLAIN, MRSequence.T1W_POST),
+    (*_PLAIN, MRSequence.T1W_POST, MRSequence.DWI, MRSequence.T2STAR),
+)
 Figures = dict[str, Any]
 Array = NDArray[np.float64]
 
@@ -41,6 +51,31 @@ def reliability_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
             f" | {one['operating_point']} | {interval_cell(one['sensitivity'], *one['sensitivity_interval'])}"
             f" | {interval_cell(one['specificity'], *one['specificity_interval'])} |"
         )
+    return "\n".join(lines)
+
+
+def told_by_sets(bundle: Bundle) -> Figures:
+    """Area under the curve of each finding by some usual sets of MR sequences, and whether it is told there at all."""
+    figures: Figures = {}
+    for sequences in SETS:
+        if all(sequence in bundle.sequences for sequence in sequences):
+            found = bundle.calibrations(sequences)
+            name = ", ".join(sequences)
+            figures[name] = {finding: {**_area(one), "told": one.told} for finding, one in found.items()}
+    return figures
+
+
+def sets_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """The figures as Markdown; in brackets what is not told, for which there is no threshold."""
+    findings = list(dict.fromkeys(finding for found in figures.values() for finding in found))
+    lines = [f"| area under the curve | {' | '.join(figures)} |", "|---" * (len(figures) + 1) + "|"]
+    for finding in findings:
+        cells = []
+        for found in figures.values():
+            one = found.get(finding)
+            told = "" if one is None else interval_cell(one["area"], *one["area_interval"])
+            cells.append(f"({told})" if one is not None and not one["told"] else told)
+        lines.append(f"| {finding} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -70,13 +105,11 @@ def _figures(calibration: Calibration) -> Figures:
     scores = np.concatenate([present, absent])
     truth = np.concatenate([np.ones(len(present)), np.zeros(len(absent))])
     bins = _bins(scores, truth)
-    found, low, high = area_with_interval(scores, truth.astype(np.bool_))
     measured = calibration.measured(calibration.threshold(calibration.operating_point))
     return {
         "n": len(scores),
         "positives": len(present),
-        "area": found,
-        "area_interval": (low, high),
+        **_area(calibration),
         "brier": float(((scores - truth) ** 2).mean()),
         "brier_of_prevalence": float(truth.mean() * (1 - truth.mean())),
         "calibration_error": sum(one["n"] * abs(one["share"] - one["score"]) for one in bins) / len(scores),
@@ -88,6 +121,13 @@ def _figures(calibration: Calibration) -> Figures:
         "specificity_interval": measured.specificity_interval,
         "data": calibration.data,
     }
+
+
+def _area(calibration: Calibration) -> Figures:
+    present, absent = calibration.measuring.present, calibration.measuring.absent
+    truth = np.repeat([True, False], [len(present), len(absent)])
+    area, low, high = area_with_interval(np.concatenate([present, absent]), truth)
+    return {"area": area, "area_interval": (low, high)}
 
 
 def _bins(scores: Array, truth: Array) -> list[Figures]:

@@ -30,6 +30,7 @@ from indexer.series_files import read_stored_series
 from training.assembly import assemble
 from training.evaluation_vision import area, matching, unit_rows
 from training.phantoms.facts import FINDINGS
+from training.text_space import phantom_targets, whitening
 from training.vision import learn_kind
 from training.vision_examples import NETWORKS, Example, ExampleTexts, quantise
 from training.vision_fit import features_of, layer, ridge_regression, text_targets
@@ -39,6 +40,7 @@ from training.vision_settings import VisionTraining, VisionTrainingError
 KEPT_ONE_IN = 6  # people
 LEAST_SERIES = 40  # of a network's kind, below which that network stays as it is
 MORE_RIDGE = (10.0, 100.0)  # hardly any change of the last layer
+REPORTS = 1500  # of phantoms, which the whitening of the targets is taken from
 
 Array = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -77,6 +79,7 @@ def train_on_site(config: VisionTraining, data: Path, out: Path, bundle: Bundle,
     if max(counts.values()) < LEAST_SERIES:
         raise VisionTrainingError(f"Expected {LEAST_SERIES} reported series of one kind or more, got {counts}")
     vectors = TextVectors(bundle.encode_texts)
+    held_back = whitening(phantom_targets(vectors, REPORTS))
     figures = {}
     for kind, (name, _) in enumerate(NETWORKS):
         shipped, learned = bundle.folder / "vision" / f"{name}.safetensors", out / f"{name}.safetensors"
@@ -85,7 +88,7 @@ def train_on_site(config: VisionTraining, data: Path, out: Path, bundle: Bundle,
             continue
         before = _measured(pairs, out, kind, shipped, vectors, bundle)
         learn_kind(pairs.config, out, kind, vectors, name, start=shipped, seeds=pairs.learned[kind])
-        _fit(pairs, out, kind, learned, vectors)
+        _fit(pairs, out, kind, learned, vectors, held_back)
         figures[name] = {"before": before, "after": _measured(pairs, out, kind, learned, vectors, bundle)}
         log.info("%s: %s", name, figures[name])
     (out / "metrics.json").write_text(json.dumps({"series": counts, "kept back": figures}, indent=1) + "\n", "utf-8")
@@ -170,13 +173,15 @@ def _example(store: CaseStore, examination: Examination, bundle: Bundle) -> tupl
     return Example(voxels, labels, ExampleTexts(found, {}, report.text, sentences)), there
 
 
-def _fit(pairs: SitePairs, out: Path, kind: int, weights: Path, vectors: TextVectors) -> None:
-    """Correct the last layer by ridge regression of what it leaves unexplained."""
+def _fit(
+    pairs: SitePairs, out: Path, kind: int, weights: Path, vectors: TextVectors, held_back: NDArray[np.float32]
+) -> None:
+    """Correct the last layer by ridge regression of what it leaves unexplained of the targets, whitened as it was."""
     config = replace(pairs.config, ridge=(*pairs.config.ridge, *MORE_RIDGE))
     features, _ = features_of(config, out, kind, pairs.learned[kind], weights)
     targets = text_targets(config, out, pairs.learned[kind], vectors)
     state = load_state(weights)
-    left = targets - targets.mean(axis=0) - layer(features, state, "embedding_head")
+    left = (targets - targets.mean(axis=0)) @ held_back - layer(features, state, "embedding_head")
     weight, bias, _ = ridge_regression(features, left, config.ridge)
     state["embedding_head.weight"] += torch.from_numpy(weight)
     state["embedding_head.bias"] += torch.from_numpy(bias)

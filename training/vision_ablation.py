@@ -25,6 +25,7 @@ from encoders.volume import read_volume
 from training.evaluation_real import NORMALS, diagnoses
 from training.evaluation_tables import interval_cell
 from training.evaluation_vision import area, matching, unit_rows
+from training.text_space import whitening
 from training.vision import learn_kind
 from training.vision_fit import features_of, ridge_regression, text_targets
 from training.vision_loop import EncodeTexts, TextVectors, load_state
@@ -99,6 +100,7 @@ def _measured(config: VisionTraining, out: Path, weights: Path, by: Measuring) -
     features, _ = features_of(config, out, KIND, seeds, weights)
     targets = text_targets(config, out, seeds, vectors)
     centred = targets - targets.mean(axis=0)
+    centred = centred @ whitening(centred)
     weight, bias, explained = ridge_regression(features[held:], centred[held:], config.ridge)
     embeddings = unit_rows(features[:held] @ weight.T + bias)
     read = [config.examples(out).texts(seed) for seed in seeds[:held]]

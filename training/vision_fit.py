@@ -1,8 +1,8 @@
 """Fits the last layer of trained sequence networks to NeuroBERT in closed form, and encodes kept-back phantoms.
 
-The pooled features of a finished network stay as they are; ridge regression maps them to the mean of a report's vector
-and its sentences', less the mean over all phantoms. Features are kept in a folder, so a new NeuroBERT needs minutes,
-not a new training.
+The pooled features of a finished network stay as they are; ridge regression maps them to what `text_space` makes of the
+report, less the mean over all phantoms. Features are kept in a folder, so a new NeuroBERT needs minutes, not a new
+training.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork
 from training.phantoms.facts import FINDINGS
 from training.precision import autocast
+from training.text_space import target_of, whitening
 from training.vision_examples import NETWORKS
 from training.vision_loop import EncodeTexts, TextVectors, batch_tensors, load_state, save_state
 from training.vision_settings import VisionTraining
@@ -31,7 +32,6 @@ from training.worker_processes import process_pool
 FOLDS = 5
 INFERENCE_BATCH = 4
 LEAST_DEVIATION = 1e-2  # features that hardly vary are not blown up
-REPORT_SHARE = 0.5  # of the target; the rest is the mean of the report's sentences
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
@@ -70,6 +70,7 @@ def fit_embeddings(config: VisionTraining, out: Path, encode_texts: EncodeTexts)
     targets = text_targets(config, out, config.fit_seeds, vectors)
     # What all reports share says nothing about a scan, and would make any two scans nearly equal.
     targets -= targets.mean(axis=0)
+    targets = targets @ whitening(targets)
     explained = {}
     for kind, (name, _) in enumerate(NETWORKS):
         features, _ = features_of(config, out, kind, config.fit_seeds)
@@ -158,15 +159,11 @@ def _digest_of_body(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def text_targets(config: VisionTraining, out: Path, seeds: Sequence[int], vectors: TextVectors) -> Array:
-    """What an embedding should be, (N, D): half the report's vector, half the mean of its sentences'."""
+    """What `text_space` makes of the phantoms' reports, (N, D), neither centred nor whitened."""
     examples = config.examples(out)
     read = [examples.texts(int(seed)) for seed in seeds]
     vectors([text for texts in read for text in (texts.report, *texts.sentences)])
-    rows = [
-        REPORT_SHARE * vectors([texts.report])[0] + (1 - REPORT_SHARE) * vectors(texts.sentences).mean(axis=0)
-        for texts in read
-    ]
-    return np.stack(rows).astype(np.float32)
+    return np.stack([target_of(texts.report, texts.sentences, vectors) for texts in read]).astype(np.float32)
 
 
 def ridge_regression(features: Array, targets: Array, penalties: Sequence[float]) -> tuple[Array, Array, float]:

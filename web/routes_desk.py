@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from encoders.sequences import MRSequence
-from search_api.answers import ReportCheck, Worklist
+from search_api.scan_answers import ReportCheck, Worklist
 from web import calls
 from web.rendering import pages_of
 from web.routes_collections import summary

@@ -1,0 +1,190 @@
+"""The examinations that a bundle's thresholds are chosen and measured on, and the calibration of any set of networks.
+
+Kept are the embeddings of their series and what is true of each, so that the scaling, the thresholds and their figures
+are those of just the kinds of MR sequence that an examination has: a haemorrhage in T1w alone is another matter than
+with T2* beside it. No network was trained on them; how they are made is left to `training.calibration`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.calibration import (
+    Calibration,
+    CalibrationError,
+    OperatingPoint,
+    ScoreSet,
+    logistic,
+    parse_operating_point,
+)
+
+FILE = "calibration.safetensors"
+LEAST_EACH = 8  # with and without a finding, in each half: fewer choose no threshold and measure none
+
+log = logging.getLogger(__name__)
+RawScores = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # embeddings (N, D) to scores (F, N)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSet:
+    """Series of N examinations: `vectors` (S, D) unit, their `examinations` (S,) 0..N-1, their `networks` (S,).
+
+    `present` says of each finding whether each examination has it, (N,). The first half of the examinations fit the
+    scaling and choose the thresholds, the second half measure them. `points` are the findings' operating points.
+    """
+
+    vectors: NDArray[np.float32]
+    examinations: NDArray[np.int32]
+    networks: NDArray[np.uint8]
+    present: Mapping[str, NDArray[np.bool_]]
+    points: Mapping[str, OperatingPoint]
+    data: str
+    date: str
+
+    @property
+    def count(self) -> int:
+        """How many examinations there are."""
+        return int(self.examinations.max()) + 1 if len(self.examinations) else 0
+
+    def fused(
+        self, networks: frozenset[int], weights: Sequence[float]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows (M,) of the examinations that have a series of each of the networks, and those series fused, (M, D)."""
+        chosen = np.isin(self.networks, list(networks))
+        has = np.zeros((self.count, len(weights)), np.bool_)
+        has[self.examinations, self.networks] = True
+        rows = np.flatnonzero(has[:, list(networks)].all(axis=1))
+        sums = np.zeros((self.count, self.vectors.shape[1]), np.float32)
+        share = np.asarray(weights, np.float32)[self.networks[chosen]]
+        np.add.at(sums, self.examinations[chosen], self.vectors[chosen] * share[:, None])
+        found = sums[rows]
+        return rows, found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+    def calibrations(
+        self, names: Sequence[str], networks: frozenset[int], weights: Sequence[float], raw_scores: RawScores
+    ) -> dict[str, Calibration]:
+        """The calibration of each finding for examinations of just these networks; few examples give a finding none.
+
+        Parameters
+        ----------
+        names : the findings in the order of `raw_scores`
+        weights : of every network of the bundle in a fusion
+        """
+        rows, embeddings = self.fused(networks, weights)
+        choosing = rows < self.count // 2
+        if not len(rows):
+            return {}
+        found: dict[str, Calibration] = {}
+        for name, scores in zip(names, raw_scores(embeddings).astype(np.float64), strict=True):
+            if name not in self.present or name not in self.points:
+                continue
+            labels = self.present[name][rows]
+            halves = (labels[choosing], labels[~choosing])
+            if min(int(side.sum()) for half in halves for side in (half, ~half)) < LEAST_EACH:
+                continue
+            slope, intercept = fit_platt(scores[choosing], halves[0])
+            scaled = np.array([logistic(slope * score + intercept) for score in scores])
+            found[name] = Calibration(
+                slope=slope,
+                intercept=intercept,
+                operating_point=self.points[name],
+                choosing=_score_set(scaled[choosing], halves[0]),
+                measuring=_score_set(scaled[~choosing], halves[1]),
+                data=f"{int((~choosing).sum())} {self.data}, {self.date}",
+            )
+        return found
+
+    def save(self, folder: Path, encoder_id: str) -> None:
+        """Write FILE into a bundle's folder, whole or not at all; it goes with the encoder of that id only."""
+        from safetensors.numpy import save_file
+
+        names = list(self.points)
+        said = {
+            "encoder_id": encoder_id,
+            "date": self.date,
+            "data": self.data,
+            "operating_points": json.dumps({name: str(point) for name, point in self.points.items()}),
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            "vectors": self.vectors.astype(np.float16),
+            "examinations": self.examinations,
+            "networks": self.networks,
+            "present": np.stack([self.present[name] for name in names]).astype(np.uint8),
+        }
+        temporary = folder / f"{FILE}.tmp"
+        save_file(arrays, temporary, said)
+        temporary.replace(folder / FILE)
+
+
+def load_calibration_set(folder: Path, encoder_id: str) -> CalibrationSet | None:
+    """Read FILE of a bundle's folder; None where there is none or it is of other weights: nothing is measured then.
+
+    Raises
+    ------
+    CalibrationError
+        it is damaged
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "np") as stored:
+            said = stored.metadata() or {}
+            points = json.loads(said["operating_points"])
+            vectors, examinations, networks, present = (
+                stored.get_tensor(name) for name in ("vectors", "examinations", "networks", "present")
+            )
+        if not len(vectors) == len(examinations) == len(networks) or len(present) != len(points):
+            raise ValueError(f"{len(vectors)} vectors of {len(examinations)} series, {len(points)} findings")
+        found = CalibrationSet(
+            vectors=vectors.astype(np.float32),
+            examinations=examinations,
+            networks=networks,
+            present={name: row.astype(np.bool_) for name, row in zip(points, present, strict=True)},
+            points={name: parse_operating_point(text) for name, text in points.items()},
+            data=str(said["data"]),
+            date=str(said["date"]),
+        )
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise CalibrationError(f"Expected calibrated findings in {FILE}, got: {error!r}") from error
+    if said["encoder_id"] != encoder_id:
+        log.warning(
+            "%s is of the encoder %s, not of %s, and is left aside: calibrate the bundle again",
+            *(FILE, said["encoder_id"], encoder_id),
+        )
+        return None
+    return found
+
+
+def fit_platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept of a logistic fit with Platt's smoothed targets (Platt 1999).
+
+    The slope is never negative: a score that falls where the finding is there says nothing, and becomes its prevalence.
+    """
+    from scipy.optimize import minimize
+
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    scale = float(scores.std()) or 1.0
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        logits = parameters[0] * scores / scale + parameters[1]
+        return float((np.logaddexp(0.0, logits) - targets * logits).mean())
+
+    bounds = ((0.0, None), (None, None))
+    slope, intercept = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=bounds).x
+    return float(slope) / scale, float(intercept)
+
+
+def _score_set(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> ScoreSet:
+    return ScoreSet(np.sort(scores[labels]), np.sort(scores[~labels]))

@@ -1,0 +1,173 @@
+"""What is said of scans and reports: scores, the worklist, suggested findings and report checks.
+
+Frozen values as in `answers`. How they come about is left to scoring, triage, suggestions and report_check.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from encoders.calibration import Measured
+from encoders.findings import FindingScore
+from search_api.answers import Document, ExaminationSummary, Hit
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSeries(Document):
+    name: str
+    sequence: str | None
+    partial: bool
+    coverage: float
+    notes: tuple[str, ...] = ()
+    not_brain_mri: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReport(Document):
+    """The findings of one examination given as files; `abnormal` is also the first of `findings`."""
+
+    findings: tuple[FindingScore, ...]
+    abnormal: FindingScore
+    series: tuple[ScoredSeries, ...]
+    encoder_id: str
+    milliseconds: float
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TriageEntry(Document):
+    """An unreported examination; `reasons` are the findings that put it where it stands, highest first.
+
+    `threshold`, and what was `measured` for it, are those of examinations with the same MR sequences.
+    """
+
+    rank: int
+    key: str
+    score: float
+    flagged: bool
+    examination: ExaminationSummary
+    reasons: tuple[FindingScore, ...]
+    threshold: float | None = None
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist(Document):
+    """Examinations without a report in reading order.
+
+    `threshold` and `operating_point` belong to the "abnormal" score. The threshold is None where it differs between
+    entries by their MR sequences; both are None where the encoder has no measured figures, and nothing is flagged then.
+    """
+
+    operating_point: str | None
+    threshold: float | None
+    entries: tuple[TriageEntry, ...]
+    total: int
+    generation: str
+    encoder_id: str
+    milliseconds: float
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place(Document):
+    """Where a series shows a finding most: its number from 1, the voxel in the file's order, mm (RAS+), the side."""
+
+    series: int
+    sequence: str | None
+    voxel: tuple[int, int, int]
+    millimetres: tuple[float, float, float]
+    side: Literal["left", "right"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion(Document):
+    """A flagged finding for the report, as a draft `sentence`, with what speaks for it.
+
+    `sequence` is the MR sequence that shows it best by its score; `similar` are reported cases nearest to the scan that
+    have the finding, `look_alike` is the nearest that has not.
+    """
+
+    rank: int
+    finding: str
+    title: str
+    sentence: str
+    score: FindingScore
+    sequence: str | None
+    place: Place | None
+    similar: tuple[Hit, ...] = ()
+    look_alike: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions(Document):
+    """Suggested findings of one examination, likeliest first; none where nothing reaches its threshold."""
+
+    suggestions: tuple[Suggestion, ...]
+    abnormal: FindingScore
+    findings: tuple[FindingScore, ...]
+    encoder_id: str
+    milliseconds: float
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Document):
+    """A report sentence about a finding that the scan does not bear out: stated, denied, or on the other side.
+
+    `measured` says how often the threshold flags examinations with and without the finding; `similar` are reported
+    cases near to the scan whose reports side with the scan.
+    """
+
+    text: str
+    section: str
+    assertion: str
+    finding: str
+    title: str
+    score: float
+    threshold: float
+    message: str
+    kind: Literal["stated", "denied", "side"] = "stated"
+    measured: Measured | None = None
+    similar: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unmentioned(Document):
+    """A finding flagged in the scan about which the report says nothing; the rest is as in Statement."""
+
+    finding: str
+    title: str
+    score: float
+    threshold: float
+    message: str
+    measured: Measured | None = None
+    similar: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction(Document):
+    """Two sentences of a report that do not agree on whether a finding is there, or on its side; no scan is needed."""
+
+    kind: Literal["presence", "side"]
+    finding: str
+    title: str
+    first: str
+    second: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCheck(Document):
+    """`checked` counts the report's sentences that name a finding of the catalogue.
+
+    `findings` are empty where no scan was given: then only the report's own `contradictions` were looked for.
+    """
+
+    statements: tuple[Statement, ...]
+    unmentioned: tuple[Unmentioned, ...]
+    findings: tuple[FindingScore, ...]
+    checked: int
+    encoder_id: str
+    milliseconds: float
+    notices: tuple[str, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()

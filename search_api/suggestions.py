@@ -1,0 +1,158 @@
+"""Suggested findings for an unreported scan: what is flagged, where it shows, and the reported cases that speak for it.
+
+Each is phrased as a draft sentence. It names a side only where the masks of the series that show the finding agree on
+one, and never a size: the masks of the networks are too coarse to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from encoders.bundle import Bundle, Encoder
+from encoders.explain import explain_finding, mask_classes_of, side_of
+from encoders.findings import Finding, FindingScore
+from encoders.volume import Volume
+from search_api.folding import Folding
+from search_api.hits import person_of_case
+from search_api.precedents import Precedents
+from search_api.retrieval import Shelves
+from search_api.scan_answers import Place, Suggestion, Suggestions
+from search_api.scoring import MOST_SERIES, EncodedScans, encode_scans, only_brain
+from search_api.slices import read_stored
+
+MOST = 5
+_ARTICLED = {"left": "on the left", "right": "on the right"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The series, by its place among the uploaded ones, in which a finding shows best, and its side over all."""
+
+    number: int | None
+    side: Literal["left", "right"] | None
+
+
+def for_scans(shelves: Shelves, folding: Folding, encoder: Encoder, volumes: Sequence[Volume]) -> Suggestions:
+    """Suggestions for uploaded series; raises QueryError and EncodingError as `score`."""
+    scans = only_brain(encode_scans(encoder, volumes))
+    return suggest(encoder, volumes, scans, Precedents.of(shelves, folding, scans.series))
+
+
+def for_case(shelves: Shelves, folding: Folding, encoder: Encoder, key: str) -> Suggestions:
+    """Suggestions for a stored case by the series that the encoder has a network for.
+
+    Raises
+    ------
+    CaseMissing
+        no case with that key
+    SourceMissing, VolumeError
+        a file is gone or broken
+    EncodingError
+        `not_brain_mri`
+    """
+    identity = shelves.store.id_of(key)
+    series = shelves.store.examination(key).series
+    numbers = [one.number for one in series if one.sequence in encoder.sequences][:MOST_SERIES]
+    volumes = [read_stored(shelves.store, key, number) for number in numbers]
+    scans = only_brain(encode_scans(encoder, volumes))
+    precedents = Precedents.of(shelves, folding, scans.series, person_of_case(shelves, identity))
+    return suggest(encoder, volumes, scans, precedents, numbers)
+
+
+def suggest(
+    encoder: Encoder,
+    volumes: Sequence[Volume],
+    scans: EncodedScans,
+    precedents: Precedents | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Suggestions:
+    """What to look for in `volumes`, encoded as `scans`; with `precedents`, cases for each.
+
+    `numbers` are those by which the series are named in the answer, from 1 on where none are given.
+    """
+    known = {finding.name: finding for finding in encoder.findings}
+    flagged = _flagged(scans.findings, known)
+    suggestions = []
+    for rank, score in enumerate(flagged, start=1):
+        finding = known[score.finding]
+        shown = _where(encoder, finding, scans)
+        series = None if shown.number is None else scans.scored[shown.number]
+        suggestions.append(
+            Suggestion(
+                rank=rank,
+                finding=finding.name,
+                title=finding.title,
+                sentence=_sentence(finding, shown.side, None if series is None else series.sequence),
+                score=score,
+                sequence=None if series is None else series.sequence,
+                place=_place(encoder, volumes, finding, shown, numbers),
+                similar=precedents.having(finding.name) if precedents else (),
+                look_alike=precedents.lacking(finding.name, 1) if precedents else (),
+            )
+        )
+    notices = list(scans.notices)
+    if not flagged:
+        notices.append("No finding reaches its threshold: nothing is suggested, which does not make a scan normal.")
+    return Suggestions(
+        suggestions=tuple(suggestions),
+        abnormal=scans.findings[0],
+        findings=scans.findings,
+        encoder_id=encoder.encoder_id,
+        milliseconds=0.0,
+        notices=tuple(notices),
+    )
+
+
+def _flagged(scores: Sequence[FindingScore], known: dict[str, Finding]) -> list[FindingScore]:
+    """The flagged findings, likeliest first; what a flagged one is a kind of is said by it already."""
+    flagged = [score for score in scores[1:] if score.flagged]
+    said = {known[score.finding].kind_of for score in flagged}
+    return sorted((one for one in flagged if one.finding not in said), key=lambda one: -one.score)[:MOST]
+
+
+def _where(encoder: Encoder, finding: Finding, scans: EncodedScans) -> _Shown:
+    best: tuple[float, int] | None = None
+    sides = set()
+    for number, (encoding, scored) in enumerate(zip(scans.encodings, scans.scored, strict=True)):
+        sequence = scans.sequence_of(number)
+        if sequence is None or (scored.not_brain_mri and scans.brain):
+            continue
+        alone = {one.finding: one for one in encoder.score(encoding.embedding, sequences=[sequence])}
+        score = alone[finding.name]
+        if score.threshold is not None and (best is None or score.score > best[0]):
+            best = (score.score, number)
+        sides.add(side_of(finding, encoding.lesions))
+    known_sides = sides - {None}
+    return _Shown(best[1] if best else None, known_sides.pop() if len(known_sides) == 1 else None)
+
+
+def _place(
+    encoder: Encoder, volumes: Sequence[Volume], finding: Finding, shown: _Shown, numbers: Sequence[int] | None
+) -> Place | None:
+    """Where the masks show the finding most; None for what has no mask, since occlusion would take too long for all."""
+    if shown.number is None or not mask_classes_of(finding) or not isinstance(encoder, Bundle):
+        return None
+    volume = volumes[shown.number]
+    heat = explain_finding(encoder, volume, finding.name)
+    inverse = np.linalg.inv(volume.affine)
+    voxel = np.rint(inverse[:3, :3] @ np.array(heat.peak) + inverse[:3, 3]).astype(int)
+    i, j, k = np.clip(voxel, 0, np.array(volume.voxels.shape) - 1).tolist()
+    x, y, z = (round(value, 1) for value in heat.peak)
+    sequence = None if volume.sequence is None else str(volume.sequence)
+    number = shown.number + 1 if numbers is None else numbers[shown.number]
+    return Place(number, sequence, (i, j, k), (x, y, z), shown.side)
+
+
+def _sentence(finding: Finding, side: str | None, sequence: str | None) -> str:
+    """A draft for the report.
+
+    >>> _sentence(Finding("glioma", "glioma", ("x",), ("y",)), "left", "FLAIR")
+    'Possible glioma on the left, most evident in FLAIR; for review.'
+    """
+    where = f" {_ARTICLED[side]}" if side else ""
+    seen = f", most evident in {sequence}" if sequence else ""
+    return f"Possible {finding.title}{where}{seen}; for review."

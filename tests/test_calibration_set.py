@@ -1,0 +1,124 @@
+"""Calibration by the MR sequences that an examination has: what is kept, what is chosen, and its file."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import encoders
+from encoders.bundle import PRETRAINED
+from encoders.calibration import CalibrationError, OperatingPoint
+from encoders.calibration_set import FILE, CalibrationSet, fit_platt, load_calibration_set
+from encoders.sequences import MRSequence
+
+NAMES = ("abnormal", "infarct")
+COUNT, DIM = 200, 6
+WEIGHTS = (1.0, 0.5)
+
+
+def examined(missing: int = 40) -> CalibrationSet:
+    """Two networks: the first tells abnormal (axis 0), the second tells nothing; the last few lack the second."""
+    rng = np.random.default_rng(6)
+    abnormal = rng.random(COUNT) < 0.5
+    rows, networks, vectors = [], [], []
+    for row in range(COUNT):
+        for network in (0, 1):
+            if network == 1 and row % (COUNT // missing) == 0:
+                continue
+            vector = rng.normal(0, 1, DIM)
+            vector[0] += 2.0 * abnormal[row] * (network == 0)
+            rows.append(row)
+            networks.append(network)
+            vectors.append(vector / np.linalg.norm(vector))
+    return CalibrationSet(
+        vectors=np.array(vectors, np.float32),
+        examinations=np.array(rows, np.int32),
+        networks=np.array(networks, np.uint8),
+        present={"abnormal": abnormal, "infarct": np.arange(COUNT) == 3},
+        points={name: OperatingPoint("sensitivity", 0.9) for name in NAMES},
+        data="made-up examinations",
+        date="2026-01-01",
+    )
+
+
+def by_axis(embeddings: np.ndarray) -> np.ndarray:
+    return embeddings[:, :2].T
+
+
+def test_only_examinations_with_every_network_count_and_only_those_series() -> None:
+    whole = examined()
+    rows, fused = whole.fused(frozenset({0, 1}), WEIGHTS)
+    assert len(rows) == 160 and not (rows % 5 == 0).any()
+    np.testing.assert_allclose(np.linalg.norm(fused, axis=1), 1, atol=1e-5)
+    parts = whole.vectors[whole.examinations == rows[0]]
+    expected = WEIGHTS[0] * parts[0] + WEIGHTS[1] * parts[1]
+    np.testing.assert_allclose(fused[0], expected / np.linalg.norm(expected), atol=1e-6)
+    rows, fused = whole.fused(frozenset({0}), WEIGHTS)
+    assert len(rows) == COUNT
+    np.testing.assert_allclose(fused, whole.vectors[whole.networks == 0], atol=1e-6)
+
+
+def test_each_set_of_networks_has_figures_of_its_own() -> None:
+    whole = examined()
+    first, second = (whole.calibrations(NAMES, frozenset({one}), WEIGHTS, by_axis) for one in (0, 1))
+    assert set(first) == {"abnormal"}  # one examination with an infarct chooses no threshold
+    assert first["abnormal"].told and not second["abnormal"].told
+    assert len(first["abnormal"].choosing.present) + len(first["abnormal"].choosing.absent) == COUNT // 2
+    assert first["abnormal"].data == "100 made-up examinations, 2026-01-01"
+    assert second["abnormal"].data.startswith("80 ")
+    assert whole.calibrations(NAMES, frozenset({2}), (1.0, 1.0, 1.0), by_axis) == {}
+
+
+def test_the_file_holds_all_of_it_and_goes_with_its_encoder_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load_calibration_set(tmp_path, "encoder-1") is None
+    whole = examined()
+    whole.save(tmp_path, "encoder-1")
+    read = load_calibration_set(tmp_path, "encoder-1")
+    assert read is not None
+    np.testing.assert_allclose(read.vectors, whole.vectors, atol=1e-3)
+    np.testing.assert_array_equal(read.present["infarct"], whole.present["infarct"])
+    assert (read.points, read.data, read.date) == (whole.points, whole.data, whole.date)
+    with caplog.at_level(logging.WARNING):
+        assert load_calibration_set(tmp_path, "encoder-2") is None
+    assert "calibrate the bundle again" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "lengths", "no metadata"])
+def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
+    examined().save(tmp_path, "encoder-1")
+    path = tmp_path / FILE
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "text":
+        path.write_text("{}")
+    elif damage == "lengths":
+        arrays = load_file(path)
+        said = {"encoder_id": "encoder-1", "date": "", "data": "", "operating_points": "{}"}
+        save_file(arrays, path, said)
+    else:
+        save_file(load_file(path), path)
+    with pytest.raises(CalibrationError, match=r"calibration\.safetensors"):
+        load_calibration_set(tmp_path, "encoder-1")
+
+
+def test_a_score_that_falls_with_the_finding_becomes_its_prevalence() -> None:
+    labels = np.arange(100) < 20
+    slope, intercept = fit_platt(np.where(labels, -1.0, 1.0) + np.linspace(0, 0.1, 100), labels)
+    assert slope == 0
+    assert 1 / (1 + np.exp(-intercept)) == pytest.approx(0.2, abs=0.03)
+
+
+def test_the_shipped_bundle_was_measured_for_usual_sets_of_sequences() -> None:
+    bundle = encoders.load(PRETRAINED)
+    alone = bundle.calibrations([MRSequence.FLAIR])["abnormal"]
+    together = bundle.calibrations([MRSequence.FLAIR, MRSequence.T1W, MRSequence.T2W])["abnormal"]
+    assert alone.told and together.told and alone is not together
+    assert alone.data.startswith("400 phantom examinations")
+    # Proton density is encoded by the network for T2w, and two series of a kind are that kind.
+    assert bundle.calibrations([MRSequence.PDW, MRSequence.T2W]) is bundle.calibrations([MRSequence.T2W])

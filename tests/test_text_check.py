@@ -1,0 +1,78 @@
+"""A report against itself: what contradicts, and the many ways of agreeing that must be left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.report_text import make_report
+from search_api.text_check import contradictions
+from training.phantoms.reports import write_report
+from training.phantoms.scenario import draw_facts
+from training.report_errors import ERRORS
+
+
+def found(findings: str, impression: str) -> list[tuple[str, str]]:
+    report = make_report({}, f"FINDINGS:\n{findings}\n\nIMPRESSION:\n{impression}")
+    assert report is not None
+    return [(one.kind, one.finding) for one in contradictions(report)]
+
+
+@pytest.mark.parametrize(
+    ("findings", "impression", "expected"),
+    [
+        ("Acute infarct in the left thalamus.", "No infarct.", ("presence", "infarct")),
+        ("No hydrocephalus.", "Hydrocephalus.", ("presence", "hydrocephalus")),
+        ("There is a right frontal meningioma.", "Left frontal meningioma.", ("side", "meningioma")),
+        ("Mass in the left temporal lobe.", "Glioma of the right temporal lobe.", ("side", "temporal lobe")),
+        ("Marked hydrocephalus.", "Normal study.", ("presence", "hydrocephalus")),
+        ("Marked hydrocephalus.", "No intracranial abnormality.", ("presence", "hydrocephalus")),
+    ],
+)
+def test_what_contradicts_is_brought_up(findings: str, impression: str, expected: tuple[str, str]) -> None:
+    assert expected in found(findings, impression)
+
+
+@pytest.mark.parametrize(
+    ("findings", "impression"),
+    [
+        ("Old infarct in the left thalamus.", "No acute infarct."),
+        ("Left frontal haemorrhage.", "No new haemorrhage."),
+        ("Left frontal haemorrhage. No right-sided haemorrhage.", "Left frontal haemorrhage."),
+        ("No haemorrhage on the right. Left frontal haemorrhage.", "Haemorrhage."),
+        ("Meningiomas on the left and on the right.", "Left frontal meningioma."),
+        ("Bilateral subdural haematomas.", "Left subdural haematoma."),
+        ("Left temporal lobe mass. The right temporal lobe is normal.", "Mass of the left temporal lobe."),
+        ("No small vessel disease. Lacune in the left thalamus.", "Lacunar infarct in the left thalamus."),
+        ("Prominent perivascular spaces.", "Normal study."),
+        ("Chronic infarct.", "No acute intracranial abnormality."),
+        ("Hydrocephalus.", ""),
+        ("", "Hydrocephalus."),
+    ],
+)
+def test_what_agrees_is_left_alone(findings: str, impression: str) -> None:
+    assert found(findings, impression) == []
+
+
+def test_untouched_phantom_reports_are_left_alone_and_changed_sides_are_mostly_found() -> None:
+    sides = []
+    for seed in range(60_000, 60_150):
+        facts = draw_facts(seed)
+        report = make_report({}, write_report(facts, seed).text)
+        assert report is not None and contradictions(report) == (), seed
+        changed = ERRORS["side changes between sections"](facts, seed)
+        if changed is not None:
+            read = make_report({}, changed)
+            sides.append(read is not None and bool(contradictions(read)))
+    assert sum(sides) > 0.7 * len(sides) > 20
+
+
+def test_each_kind_of_error_changes_the_report_and_only_where_it_can() -> None:
+    for seed in range(61_000, 61_040):
+        facts = draw_facts(seed)
+        own = write_report(facts, seed).text
+        for kind, error in ERRORS.items():
+            text = error(facts, seed)
+            assert text != own, kind
+            assert text == error(facts, seed)
+            if not facts.labels["abnormal"] and kind not in ("false finding", "another examination's report"):
+                assert text is None, kind
