@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from encoders.calibration import Calibration, OperatingPoint
 from encoders.calibration_set import load_calibration_set
-from encoders.findings import Finding, FindingScore, finding_score, load_findings, raw_scores
+from encoders.findings import AskedScore, Finding, FindingScore, finding_score, load_findings, raw_scores
 from encoders.in_range import FILE as RANGE_FILE
 from encoders.in_range import load_rules
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
@@ -195,20 +195,37 @@ class Bundle:
             for finding, raw in zip(self.findings, self.raw_scores(embedding[None]), strict=True)
         )
 
+    def ask(
+        self, embedding: NDArray[np.float32], sentence: str, sequences: Sequence[MRSequence] | None = None
+    ) -> AskedScore:
+        """How near an embedding (D,) lies to any sentence, and to how many measured normal examinations it is nearer.
+
+        `sequences` are those that the embedding was made of, None for all. Raises TextError for a text without words.
+        """
+        vector = self.encode_texts([sentence])[0]
+        measured, similarity = self.calibration_set, float(embedding @ vector)
+        if measured is None:
+            return AskedScore(sentence, similarity, None, 0, "")
+        normal = measured.normal(self._networks_of(sequences), [entry.weight for entry in self.entries]) @ vector
+        share = float((normal < similarity).mean()) if len(normal) else None
+        return AskedScore(sentence, similarity, share, len(normal), f"{measured.data}, {measured.date}")
+
     def calibrations(self, sequences: Sequence[MRSequence] | None = None) -> dict[str, Calibration]:
         """The findings' calibrations for examinations of these MR sequences, None for all that were measured."""
-        measured = self.calibration_set
+        measured, networks = self.calibration_set, self._networks_of(sequences)
         if measured is None:
             return {}
-        if sequences is None:
-            networks = frozenset(int(one) for one in np.unique(measured.networks))
-        else:
-            networks = frozenset(map(self.network_of, sequences))
         if networks not in self._calibrations:
             names = [finding.name for finding in self.findings]
             weights = [entry.weight for entry in self.entries]
             self._calibrations[networks] = measured.calibrations(names, networks, weights, self.raw_scores)
         return self._calibrations[networks]
+
+    def _networks_of(self, sequences: Sequence[MRSequence] | None) -> frozenset[int]:
+        if sequences is not None:
+            return frozenset(map(self.network_of, sequences))
+        measured = self.calibration_set
+        return frozenset() if measured is None else frozenset(int(one) for one in np.unique(measured.networks))
 
     def network_of(self, sequence: MRSequence) -> int:
         """The row in `entries` of the network that encodes a sequence; raises as encode_series."""

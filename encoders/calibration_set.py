@@ -25,6 +25,7 @@ from encoders.calibration import (
     logistic,
     parse_operating_point,
 )
+from encoders.findings import ABNORMAL
 
 FILE = "calibration.safetensors"
 LEAST_EACH = 8  # with and without a finding, in each half: fewer choose no threshold and measure none
@@ -101,6 +102,13 @@ class CalibrationSet:
                 data=f"{int((~choosing).sum())} {self.data}, {self.date}",
             )
         return found
+
+    def normal(self, networks: frozenset[int], weights: Sequence[float]) -> NDArray[np.float32]:
+        """The embeddings (M, D) of the examinations with all of the networks that are not abnormal."""
+        rows, embeddings = self.fused(networks, weights)
+        if ABNORMAL not in self.present:
+            return embeddings[:0]
+        return embeddings[~self.present[ABNORMAL][rows]]
 
     def save(self, folder: Path, encoder_id: str) -> None:
         """Write FILE into a bundle's folder, whole or not at all; it goes with the encoder of that id only."""

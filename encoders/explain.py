@@ -103,9 +103,7 @@ def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
     known = {item.name: item for item in bundle.findings}
     if finding not in known:
         raise ExplainError(f"Expected one of {', '.join(known)} as finding, got {finding!r}")
-    rows = [
-        bundle.mask_classes.index(name) for name in mask_classes_of(known[finding]) if name in bundle.mask_classes
-    ]
+    rows = [bundle.mask_classes.index(name) for name in mask_classes_of(known[finding]) if name in bundle.mask_classes]
     if not rows:
         return explain_sentences(bundle, volume, known[finding].present, known[finding].absent)
     output, prepared = bundle.see(volume)

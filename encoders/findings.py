@@ -75,6 +75,21 @@ class FindingScore:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AskedScore:
+    """How an examination scores for any sentence, beside `n` normal examinations that were measured (`data`).
+
+    `similarity` is the cosine to the sentence, -1 to 1; `above_normal` the share of those normal examinations that lie
+    further from it, None where there are none with these MR sequences. It has no threshold and is never flagged.
+    """
+
+    sentence: str
+    similarity: float
+    above_normal: float | None
+    n: int
+    data: str
+
+
 def load_findings(path: Path) -> tuple[Finding, ...]:
     """Read a catalogue (TOML, one `[[finding]]` table each); `abnormal` comes first and must be there."""
     try:

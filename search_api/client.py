@@ -59,8 +59,9 @@ class Client:
             )
         return Answer.from_dict(self._get("/api/search", asked))
 
-    def score(self, scans: Sequence[Path | str]) -> ScoreReport:
-        return ScoreReport.from_dict(self._upload("/api/score", scans, {}))
+    def score(self, scans: Sequence[Path | str], ask: Sequence[str] = ()) -> ScoreReport:
+        """Findings of files to upload, and how they score for the sentences `ask`. Raises ApiError."""
+        return ScoreReport.from_dict(self._upload("/api/score", scans, {"ask": "\n".join(ask) or None}))
 
     def check_report(self, scans: Sequence[Path | str], report: str) -> ReportCheck:
         """Compare a report with files to upload, or, without any, with itself. Raises ApiError."""

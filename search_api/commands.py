@@ -127,6 +127,9 @@ def score(
         list[str] | None, typer.Option(help="MR sequence of a file whose name does not tell; once a file, in order.")
     ] = None,
     frame: Annotated[str, typer.Option(help="Which volume of a 4-D file: its number from 0, or mean.")] = "",
+    ask: Annotated[
+        list[str] | None, typer.Option(help='A sentence to score as well, such as "there is a colloid cyst".')
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the findings of an unreported examination, each with its threshold."""
@@ -139,7 +142,7 @@ def score(
 
         encoder = encoders.load()
         volumes, refused = read_scans(files, encoder.sequences, sequence or (), parse_frame(frame))
-        report = score_report(encoder, volumes)
+        report = score_report(encoder, volumes, ask or ())
         document = report.to_dict() | {"refused": [item.to_dict() for item in refused]}
         _show(document, as_json, lambda: printing.score_report(report))
         _end_with_refused(refused, as_json)

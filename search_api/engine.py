@@ -157,10 +157,10 @@ class SearchEngine:
         answer = self._answer(question, self._snapshot)
         return replace(answer, milliseconds=_milliseconds_since(began))
 
-    def score(self, volumes: Sequence[Volume]) -> ScoreReport:
-        """Score one examination's series together; raises QueryError `no_scans` and EncodingError."""
+    def score(self, volumes: Sequence[Volume], ask: Sequence[str] = ()) -> ScoreReport:
+        """Score one examination's series together, for sentences as well; raises QueryError and EncodingError."""
         began = time.perf_counter()
-        report = score_report(self._encoder, volumes)
+        report = score_report(self._encoder, volumes, ask)
         return replace(report, milliseconds=_milliseconds_since(began))
 
     def triage(self, operating_point: str | None = None, filters: CaseFilter | None = None) -> Worklist:

@@ -47,6 +47,16 @@ def answer(found: answers.Answer) -> None:
 def score_report(report: scan_answers.ScoreReport) -> None:
     _notices(report.notices)
     _findings(report.findings)
+    rows = [
+        (
+            plain(one.sentence),
+            f"{one.similarity:.3f}",
+            "" if one.above_normal is None else f"above {one.above_normal:.0%} of {one.n} normal {one.data}",
+        )
+        for one in report.asked
+    ]
+    if rows:
+        _table(("sentence", "cosine", "where it was measured"), rows)
     typer.echo(answers.BANNER)
 
 

@@ -91,17 +91,19 @@ async def search_scan(request: Request) -> Document:
 @router.post(
     "/score",
     tags=["scans"],
-    summary="Findings of uploaded scans, each with score, threshold and flag",
+    summary="Findings of uploaded scans, each with score, threshold and flag; any sentence may be asked besides",
     response_model=ScoreReport,
     responses=_REFUSALS,
-    openapi_extra=_multipart(also={}),
+    openapi_extra=_multipart(
+        also={"ask": {"type": "string", "maxLength": 2000, "description": "Sentences to score as well, one a line"}}
+    ),
 )
 async def score(request: Request) -> Document:
     services = await _ready(request)
-    async with services.uploads.received(request, frozenset()) as upload:
+    async with services.uploads.received(request, frozenset({"ask"})) as upload:
         volumes = await services.uploads.volumes(upload)
-        engine = services.holder.engine()
-        report = await anyio.to_thread.run_sync(engine.score, volumes)
+        engine, asked = services.holder.engine(), upload.fields.get("ask", "").splitlines()
+        report = await anyio.to_thread.run_sync(engine.score, volumes, asked)
     return Document(report.to_dict())
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from encoders.calibration import Measured
-from encoders.findings import FindingScore
+from encoders.findings import AskedScore, FindingScore
 from search_api.answers import Document, ExaminationSummary, Hit
 
 
@@ -23,7 +23,10 @@ class ScoredSeries(Document):
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport(Document):
-    """The findings of one examination given as files; `abnormal` is also the first of `findings`."""
+    """The findings of one examination given as files; `abnormal` is also the first of `findings`.
+
+    `asked` are the sentences that were asked besides.
+    """
 
     findings: tuple[FindingScore, ...]
     abnormal: FindingScore
@@ -31,6 +34,7 @@ class ScoreReport(Document):
     encoder_id: str
     milliseconds: float
     notices: tuple[str, ...] = ()
+    asked: tuple[AskedScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Worklist(Document):
 
 @dataclass(frozen=True, slots=True)
 class Place(Document):
-    """Where a series shows a finding most: its number from 1, the voxel in the file's order, mm (RAS+), the side."""
+    """Where a series, counted from 1, shows a finding most: voxel X Y Z in RAS+ order, place in mm, and side."""
 
     series: int
     sequence: str | None

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.bundle import Encoder, EncodingError, SeriesEncoding
-from encoders.findings import FindingScore
+from encoders.bundle import Bundle, Encoder, EncodingError, SeriesEncoding
+from encoders.findings import AskedScore, FindingScore
 from encoders.sequences import MRSequence
+from encoders.text import TextError
 from encoders.volume import Volume
 from search_api.query import QueryError
 from search_api.retrieval import SeriesQuery
 from search_api.scan_answers import ScoredSeries, ScoreReport
 
 MOST_SERIES = 20
+MOST_SENTENCES = 20
 LEAST_COVERAGE = 0.3  # of a brain: what shows less is like nothing that a threshold was measured on
 
 
@@ -106,7 +108,21 @@ def only_brain(scans: EncodedScans) -> EncodedScans:
     return scans
 
 
-def score_report(encoder: Encoder, volumes: Sequence[Volume]) -> ScoreReport:
+def score_report(encoder: Encoder, volumes: Sequence[Volume], ask: Sequence[str] = ()) -> ScoreReport:
+    """The findings of scans, and how they score for the sentences `ask`.
+
+    Raises
+    ------
+    QueryError
+        as encode_scans; `too_many_sentences`, `no_words`, `no_asking` where the encoder answers no sentences
+    EncodingError
+        as encode_scans
+    """
+    sentences = tuple(dict.fromkeys(sentence.strip() for sentence in ask if sentence.strip()))
+    if len(sentences) > MOST_SENTENCES:
+        raise QueryError(
+            "too_many_sentences", f"Expected at most {MOST_SENTENCES} sentences, got {len(sentences)}", "Ask again."
+        )
     encoded = encode_scans(encoder, volumes)
     return ScoreReport(
         findings=encoded.findings,
@@ -115,7 +131,21 @@ def score_report(encoder: Encoder, volumes: Sequence[Volume]) -> ScoreReport:
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
         notices=encoded.notices,
+        asked=_asked(encoder, encoded, sentences),
     )
+
+
+def _asked(encoder: Encoder, scans: EncodedScans, sentences: Sequence[str]) -> tuple[AskedScore, ...]:
+    if sentences and not isinstance(encoder, Bundle):
+        raise QueryError("no_asking", "This encoder scores the findings of its catalogue only", "Load a bundle.")
+    try:
+        return tuple(
+            encoder.ask(scans.embedding, sentence, scans.sequences)
+            for sentence in sentences
+            if isinstance(encoder, Bundle)
+        )
+    except TextError as error:
+        raise QueryError("no_words", "Expected sentences with at least one word each", "Write a finding.") from error
 
 
 def _scored(number: int, volume: Volume, encoding: SeriesEncoding) -> ScoredSeries:

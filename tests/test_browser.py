@@ -214,6 +214,29 @@ def test_a_case_is_put_into_a_collection_and_taken_out(page: Page, artefacts: Pa
     expect(page.get_by_text("This collection is empty.")).to_be_visible()
 
 
+def test_suggestions_are_a_click_from_the_worklist(page: Page, artefacts: Path) -> None:
+    page.goto("/triage")
+    row = page.locator("tr.is-flagged", has=page.locator(".reason")).first
+    row.get_by_role("link", name="suggestions").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Suggested findings")
+    sentences = page.locator(".draft")
+    if sentences.count():
+        expect(sentences.first).to_contain_text("; for review.")
+        expect(page.get_by_label("All sentences, to copy")).to_have_value(re.compile("for review"))
+    else:
+        expect(page.get_by_text("No finding reaches its threshold")).to_be_visible()
+    page.screenshot(path=artefacts / "suggestions.png", full_page=True)
+
+
+def test_a_report_without_a_scan_is_compared_with_itself(page: Page, artefacts: Path) -> None:
+    page.goto("/report-check")
+    text = "FINDINGS:\nMass in the left temporal lobe.\n\nIMPRESSION:\nGlioma of the right temporal lobe."
+    page.get_by_label("Report", exact=True).fill(text)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("Two sentences of the report do not agree")).to_be_visible()
+    page.screenshot(path=artefacts / "report-alone.png")
+
+
 @pytest.mark.parametrize("width", [1440, 1024, 640])
 def test_no_page_is_wider_than_its_window(browser: Browser, address: str, width: int, artefacts: Path) -> None:
     """640 px is a window of 1280 px at 200 % zoom."""
@@ -222,7 +245,8 @@ def test_no_page_is_wider_than_its_window(browser: Browser, address: str, width:
     page.set_default_timeout(60_000)
     search(page, "hydrocephalus")
     case = str(page.locator(".card-link").first.get_attribute("href"))
-    where = ("/", "/search?q=hydrocephalus", case, "/triage", "/report-check", "/collections", "/status", "/about")
+    where = ("/", "/search?q=hydrocephalus", case, "/triage", "/suggestions", "/report-check", "/about")
+    where += ("/collections", "/status")
     for number, one in enumerate(where):
         page.goto(one)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), one

@@ -89,6 +89,15 @@ def test_texts_and_scores_follow_the_contract(bundle: Bundle) -> None:
         bundle.score(np.zeros(3, np.float32))
 
 
+def test_any_sentence_is_scored_beside_normal_examinations(bundle: Bundle) -> None:
+    scan = bundle.encode_texts(["There is a large colloid cyst of the third ventricle."])[0]
+    near, far = bundle.ask(scan, "there is a colloid cyst"), bundle.ask(scan, "the mastoid air cells are clear")
+    assert near.similarity > far.similarity
+    assert near.above_normal is not None and near.above_normal > 0.95 and near.n > 50
+    alone = bundle.ask(scan, "there is a colloid cyst", [MRSequence.T1W])
+    assert alone.n >= near.n
+
+
 def test_the_environment_names_another_bundle(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEURORECALL_BUNDLE", str(tmp_path / "none"))
     with pytest.raises(BundleError):

@@ -140,6 +140,16 @@ def test_a_report_is_checked_against_its_scan(client: TestClient, folder: Path) 
     assert any("without thresholds" in notice for notice in checked["notices"])
 
 
+def test_sentences_are_asked_of_bundles_only_and_a_few_at_a_time(client: TestClient, folder: Path) -> None:
+    scan = flair_of(folder / "dataset")
+    content = scan.read_bytes()
+    assert upload(client, content, scan.name, ask=" \n").json()["asked"] == []
+    assert_refused(upload(client, content, scan.name, ask="there is a cyst"), 400, "no_asking")
+    many = "\n".join(f"there is a cyst of {number} mm" for number in range(21))
+    assert_refused(upload(client, content, scan.name, ask=many), 400, "too_many_sentences")
+    assert_refused(upload(client, content, scan.name, ask="a" * 2001), 400, "too_long")
+
+
 def test_more_uploads_than_slots_are_told_to_come_back(folder: Path) -> None:
     app = build_app(Settings(data=folder / "data", uploads=1, upload_wait_seconds=0.0), encoder=ToyEncoder())
     content = flair_of(folder / "dataset").read_bytes()

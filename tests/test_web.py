@@ -15,7 +15,16 @@ from site_cases import assert_sealed, build_data, case_links, links, site_of, te
 
 from search_api.answers import BANNER
 
-ADDRESSES = ("/", "/search?q=hydrocephalus", "/triage", "/report-check", "/collections", "/status", "/about")
+ADDRESSES = (
+    "/",
+    "/search?q=hydrocephalus",
+    "/triage",
+    "/suggestions",
+    "/report-check",
+    "/collections",
+    "/status",
+    "/about",
+)
 
 
 @pytest.fixture(scope="module")

@@ -213,6 +213,28 @@ def test_a_report_is_checked_against_its_scan(site: TestClient, folder: Path) ->
     assert all(one["message"] in text for one in (*twin["statements"], *twin["unmentioned"]))
 
 
+def test_a_report_alone_is_compared_with_itself(site: TestClient) -> None:
+    def page(text: str) -> str:
+        answer = site.post("/report-check", files={"report": (None, text)})
+        assert answer.status_code == 200
+        return text_of(answer.text)
+
+    wrong = page("FINDINGS:\nLeft frontal meningioma.\n\nIMPRESSION:\nRight frontal meningioma.")
+    assert "1 difference" in wrong and "The findings say left, the impression says right." in wrong
+    assert "findings and its impression agree" in page("FINDINGS:\nMeningioma.\n\nIMPRESSION:\nMeningioma.")
+    assert "names no finding" in page("Unauffälliger Befund.")
+
+
+def test_suggestions_say_what_their_twin_says(site: TestClient, folder: Path) -> None:
+    key = site.get("/api/triage").json()["entries"][0]["key"]
+    twin = site.get(f"/api/examinations/{key}/suggestions").json()
+    page = text_of(site.get(f"/suggestions/{key}").text)
+    assert all(notice in page for notice in twin["notices"]) and twin["notices"]
+    scan = scan_of(folder / "dataset", CASES[0], "FLAIR")
+    assert "in the uploaded scan" in text_of(upload(site, scan, "/suggestions").text)
+    assert site.get("/suggestions/none").status_code == 404
+
+
 def test_the_picture_is_of_the_asked_sequence_and_else_of_the_telling_one(site: TestClient) -> None:
     def alts(address: str) -> set[str]:
         return set(re.findall(r'alt="Key slice, ([^"]+)"', site.get(address).text))

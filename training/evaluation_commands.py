@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from training.command_options import AsJson, BundleFolder, Dataset, Html, PlainGroup, TextFolder, processors, tell
+from training.evaluation_chapters import about, calibration_chapters, confusion_of, tiles_of
+from training.evaluation_html import Chapter
 
 if TYPE_CHECKING:
     from encoders.bundle import Bundle
@@ -29,15 +31,6 @@ Sequences = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """One part of an evaluation: a title, its table as Markdown, and the figures behind it."""
-
-    title: str
-    table: str
-    figures: Any
-
-
 def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Typer:
     """The command group `evaluate`."""
     evaluate = typer.Typer(help="Figures with intervals and baselines.", no_args_is_help=True, cls=PlainGroup)
@@ -45,7 +38,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
     @evaluate.command("text")
     def text(text: TextFolder = None, bundle: BundleFolder = None, html: Html = None, as_json: AsJson = False) -> None:
         """NeuroBERT on kept-back text: matching, concepts, presence over absence, spelling."""
-        _publish([_text_chapter(_needed(text, "--text"), bundle)], html, as_json)
+        _publish([_text_chapter(_needed(text, "--text"), bundle)], html, as_json, bundle)
 
     @evaluate.command("assertions")
     def assertions(text: TextFolder = None, html: Html = None, as_json: AsJson = False) -> None:
@@ -61,14 +54,14 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
         as_json: AsJson = False,
     ) -> None:
         """The networks on kept-back phantoms and, with a dataset, on real scans."""
-        _publish(_vision_chapters(phantoms, dataset, bundle), html, as_json)
+        _publish(_vision_chapters(phantoms, dataset, bundle), html, as_json, bundle)
 
     @evaluate.command("retrieval")
     def retrieval(
         dataset: Dataset = None, bundle: BundleFolder = None, html: Html = None, as_json: AsJson = False
     ) -> None:
         """Words to case and scan to case, on a dataset or on a cohort of kept-back phantoms."""
-        _publish([_retrieval_chapter(dataset, bundle, open_searcher)], html, as_json)
+        _publish([_retrieval_chapter(dataset, bundle, open_searcher)], html, as_json, bundle)
 
     @evaluate.command("evidence")
     def evidence(
@@ -79,7 +72,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
         as_json: AsJson = False,
     ) -> None:
         """What words, sentences, reports, scans, assertions and expansion bring to a text search."""
-        _publish([_evidence_chapter(dataset, phantoms, bundle, open_searcher)], html, as_json)
+        _publish([_evidence_chapter(dataset, phantoms, bundle, open_searcher)], html, as_json, bundle)
 
     @evaluate.command("report-check")
     def report_check(
@@ -90,7 +83,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
         as_json: AsJson = False,
     ) -> None:
         """How often reports are flagged that are right, and with an error of each kind; also on a dataset's cases."""
-        _publish(_report_check_chapters(phantoms, dataset, bundle, open_check), html, as_json)
+        _publish(_report_check_chapters(phantoms, dataset, bundle, open_check), html, as_json, bundle)
 
     @evaluate.command("calibration")
     def calibration(
@@ -101,17 +94,10 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
         as_json: AsJson = False,
     ) -> None:
         """How far the calibrated scores of a bundle can be believed, and what its thresholds reach."""
-        from training.reliability import draw_reliability, reliability, reliability_table, sets_table, told_by_sets
-
-        loaded = _calibrated(bundle)
-        figures = reliability(loaded.calibrations(_sequences(sequences)))
+        chapters = calibration_chapters(_calibrated(bundle), _sequences(sequences))
         if plot is not None:
-            draw_reliability(figures, plot)
-        chapters = [Chapter("Calibrated scores", reliability_table(figures), figures)]
-        if sequences is None:
-            by_sets = told_by_sets(loaded)
-            chapters.append(Chapter("By MR sequences", sets_table(by_sets), by_sets))
-        _publish(chapters, html, as_json)
+            plot.write_bytes(chapters[0].pictures[0].draw())
+        _publish(chapters, html, as_json, bundle)
 
     @evaluate.command("triage")
     def triage(
@@ -142,7 +128,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
             draw_delays(figures, plot)
         figures = {**figures, "department": asdict(department)} if as_json else figures
         table = "" if as_json else delays_table(figures)
-        _publish([Chapter("Reporting delays by reading order", table, figures)], html, as_json)
+        _publish([Chapter("Reporting delays by reading order", table, figures)], html, as_json, bundle)
 
     @evaluate.command("all")
     def everything(
@@ -156,10 +142,11 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
         """Everything above that the given data allow."""
         chapters = [] if text is None else [_text_chapter(text, bundle), _assertions_chapter(text)]
         chapters += _vision_chapters(phantoms, dataset, bundle)
+        chapters += calibration_chapters(_calibrated(bundle))
         chapters.append(_retrieval_chapter(dataset, bundle, open_searcher))
         chapters.append(_evidence_chapter(dataset, phantoms, bundle, open_searcher))
         chapters += _report_check_chapters(phantoms, dataset, bundle, open_check)
-        _publish(chapters, html, as_json)
+        _publish(chapters, html, as_json, bundle)
 
     return evaluate
 
@@ -184,7 +171,7 @@ def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -
     import encoders
     from indexer.progress import reporter
     from training.evaluation_range import evaluate_range, range_table
-    from training.evaluation_real import evaluate_real, real_table
+    from training.evaluation_real import real_figures, real_table, see_dataset
     from training.evaluation_vision import evaluate_phantoms, phantoms_table
 
     loaded = encoders.load(bundle)
@@ -193,8 +180,11 @@ def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -
     chapters = [Chapter("Networks on kept-back phantoms", phantoms_table(figures), figures)]
     if dataset is not None:
         with reporter("real scans") as progress:
-            real = evaluate_real(loaded, dataset, progress)
-        chapters.append(Chapter("Networks on real scans", real_table(real), real))
+            seen = see_dataset(loaded, dataset, progress)
+        real = real_figures(loaded, seen)
+        tiles = [item.tile for item in seen if item.tile is not None]
+        told = "Where the networks point: the true lesion outlined in green, half of the greatest probability in red."
+        chapters.append(Chapter("Networks on real scans", real_table(real), real, tiles_of(tiles, told)))
     with reporter("range") as progress:
         taken = evaluate_range(loaded, phantoms, KEPT_BACK_SEED, dataset, progress)
     return [*chapters, Chapter("What is taken for a brain MRI", range_table(taken), taken)]
@@ -209,8 +199,11 @@ def _retrieval_chapter(dataset: Path | None, bundle: Path | None, open_searcher:
         if dataset is None:
             dataset = Path(folder) / "cohort"
             write_cohort(dataset, cases=100, seed=KEPT_BACK_SEED)
-        figures = evaluate_retrieval(dataset, Path(folder), encoders.load(bundle), open_searcher, tell)
-    return Chapter("Retrieval", retrieval_table(figures), asdict(figures))
+        found = evaluate_retrieval(dataset, Path(folder), encoders.load(bundle), open_searcher, tell)
+    told = "A scan of each diagnosis, and the cases of other people that were retrieved for it, with their scores."
+    pictures = (*confusion_of(found.scans.confusion), *tiles_of(found.tiles, told))
+    figures = {name: value for name, value in asdict(replace(found, tiles=())).items() if name != "tiles"}
+    return Chapter("Retrieval", retrieval_table(found), figures, pictures)
 
 
 def _evidence_chapter(dataset: Path | None, phantoms: int, bundle: Path | None, open_searcher: OpenSearcher) -> Chapter:
@@ -249,11 +242,13 @@ def _report_check_chapters(
     return chapters
 
 
-def _publish(chapters: list[Chapter], html: Path | None, as_json: bool) -> None:
+def _publish(chapters: list[Chapter], html: Path | None, as_json: bool, bundle: Path | None = None) -> None:
     if html is not None:
-        from training.evaluation_html import write_html
+        import encoders
+        from training.evaluation_html import limits_of, write_html
 
-        write_html(html, [(chapter.title, chapter.table) for chapter in chapters])
+        loaded = encoders.load(bundle)
+        write_html(html, chapters, about(loaded), limits_of(loaded.folder / "MODEL_CARD.md"))
     if as_json:
         typer.echo(json.dumps({chapter.title: chapter.figures for chapter in chapters}, default=str))
         return

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle, EncodingError
 from encoders.preprocess import NetworkInput
+from encoders.sequences import MRSequence
 from encoders.vision import VisionOutput, lesion_probability
 from encoders.volume import Volume, read_volume
 from training.brain_mask import brain_only
+from training.evaluation_pictures import Tile, axial
 from training.evaluation_tables import areas_table
 from training.evaluation_vision import Figures, Progress, area, unit_rows
 
@@ -37,6 +39,8 @@ DIAGNOSIS_OF = {
 }
 AGAINST_NORMAL = ("white_matter_lesions", "glioma")
 LARGE_ML = 5.0
+EXAMINATIONS = "examinations, all series together"
+WAYS = ("whole", "brain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +54,62 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class SeenSeries:
-    """One series: what is known of it, and what its network says of all of it and of the brain alone."""
+    """One series, or all of an examination together: what is known of it, and what is said of all and of the brain.
+
+    `tile` shows where the true lesion lies and where the network's peak.
+    """
 
     group: str
     participant: str
-    sequence: str
+    session: str
+    sequences: tuple[MRSequence, ...]
     stripped: bool
     partial: bool
     lesion_ml: float | None
     whole: Seen
     brain: Seen
+    tile: Tile | None = None
+
+    @property
+    def sequence(self) -> str:
+        return ", ".join(self.sequences)
 
 
 def evaluate_real(bundle: Bundle, dataset: Path, progress: Progress) -> Figures:
     """Areas and pointing game on every series of a BIDS dataset whose MR sequence has a network; slabs are left out."""
-    series = [item for item in see_dataset(bundle, dataset, progress) if not item.partial]
-    figures: Figures = {"n": len(series), "people": len({item.participant for item in series})}
+    return real_figures(bundle, see_dataset(bundle, dataset, progress))
+
+
+def real_figures(bundle: Bundle, seen: Sequence[SeenSeries]) -> Figures:
+    """The figures of series that were seen; slabs are left out."""
+    series = [item for item in seen if not item.partial]
+    whole = _examinations(bundle, series)
+    people = len({item.participant for item in series})
+    figures: Figures = {"n": len(series), "people": people, "examinations": len(whole)}
     for way in ("whole", "brain"):
-        seen = [(item, getattr(item, way)) for item in series]
-        figures[way] = _areas(bundle, seen)
-        figures[f"{way}, pointing"] = _pointing(seen)
+        pairs = [(item, getattr(item, way)) for item in series]
+        parts = [*_parts(pairs), (EXAMINATIONS, [(item, getattr(item, way)) for item in whole])]
+        figures[way] = _areas(bundle, parts)
+        figures[f"{way}, pointing"] = _pointing(pairs)
     return figures
+
+
+def _examinations(bundle: Bundle, series: Sequence[SeenSeries]) -> list[SeenSeries]:
+    """The series of each session together, as a user gives them."""
+    found: dict[tuple[str, str], list[SeenSeries]] = {}
+    for item in series:
+        found.setdefault((item.participant, item.session), []).append(item)
+    together = []
+    for items in found.values():
+        sequences = tuple(item.sequences[0] for item in items)
+        whole, brain = (_together(bundle, [getattr(item, way) for item in items], sequences) for way in WAYS)
+        together.append(replace(items[0], sequences=sequences, whole=whole, brain=brain, tile=None))
+    return together
+
+
+def _together(bundle: Bundle, seen: Sequence[Seen], sequences: Sequence[MRSequence]) -> Seen:
+    fused = bundle.fuse(np.stack([one.embedding for one in seen]), sequences)
+    return Seen(fused, np.mean([one.findings for one in seen], axis=0), None)
 
 
 def see_dataset(bundle: Bundle, dataset: Path, progress: Progress) -> list[SeenSeries]:
@@ -92,12 +131,14 @@ def see_dataset(bundle: Bundle, dataset: Path, progress: Progress) -> list[SeenS
             SeenSeries(
                 group=known[participant],
                 participant=participant,
-                sequence=str(volume.sequence),
+                session=path.name.partition("_ses-")[2].partition("_")[0],
+                sequences=() if volume.sequence is None else (volume.sequence,),
                 stripped=float((volume.voxels == volume.voxels.min()).mean()) > STRIPPED_AIR,
                 partial=prepared.partial,
                 lesion_ml=None if truth is None else _millilitres(truth),
                 whole=_seen(bundle, output, prepared, truth),
                 brain=_seen(bundle, bundle.see_input(volume, masked), masked, truth),
+                tile=None if truth is None else _tile(bundle, path.name, output, prepared, truth),
             )
         )
     return series
@@ -111,7 +152,10 @@ def diagnoses(dataset: Path) -> dict[str, str]:
 
 def real_table(figures: Figures) -> str:
     """The figures as Markdown: the areas of both ways, then the pointing game."""
-    lines = [f"n = {figures['n']} series of {figures['people']} people; positives/n."]
+    lines = [
+        f"n = {figures['n']} series of {figures['people']} people in {figures['examinations']} examinations; "
+        "positives/n. Scores by text are calibrated for the MR sequences that they are of."
+    ]
     for way, title in (("whole", "As they are"), ("brain", "Masked to the brain")):
         lines += ["", f"{title}:", "", areas_table(figures[way])]
     lines += ["", "| pointing game | as they are | masked to the brain |", "|---|---|---|"]
@@ -121,25 +165,49 @@ def real_table(figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def _areas(bundle: Bundle, seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
+def _areas(bundle: Bundle, parts: Sequence[tuple[str, Sequence[tuple[SeenSeries, Seen]]]]) -> Figures:
     groups: Figures = {}
-    for part, items in _parts(seen):
+    for part, items in parts:
         table = {}
         for name, finding, chosen, is_positive in _questions():
             asked = [(item, said) for item, said in items if chosen(item)]
             truth = np.array([is_positive(item) for item, _ in asked], np.bool_)
             if not 0 < truth.sum() < len(truth) or finding not in bundle.finding_names:
                 continue
-            row = [known.name for known in bundle.findings].index(finding)
             column = bundle.finding_names.index(finding)
             people = [item.participant for item, _ in asked]
             table[name] = {
-                "text": area(bundle.raw_scores(np.stack([said.embedding for _, said in asked]))[row], truth, people),
+                "text": area(_scores(bundle, finding, asked), truth, people),
                 "head": area(np.array([said.findings[column] for _, said in asked]), truth, people),
             }
         if table:
             groups[part] = table
     return groups
+
+
+def _scores(bundle: Bundle, finding: str, asked: Sequence[tuple[SeenSeries, Seen]]) -> NDArray[np.float64]:
+    """Scores (N,) on one scale: calibrated by each one's MR sequences where all can be, and raw ones else."""
+    row = [known.name for known in bundle.findings].index(finding)
+    raw = bundle.raw_scores(np.stack([said.embedding for _, said in asked]))[row].astype(np.float64)
+    calibrations = [bundle.calibrations(item.sequences).get(finding) for item, _ in asked]
+    scaled = [one.score(float(value)) for one, value in zip(calibrations, raw, strict=True) if one is not None]
+    return np.array(scaled) if len(scaled) == len(raw) else raw
+
+
+def _tile(bundle: Bundle, name: str, output: VisionOutput, prepared: NetworkInput, truth: Volume) -> Tile:
+    """The axial slice of the network's input through the peak, with the heat and the true lesion."""
+    from scipy.ndimage import affine_transform, zoom
+
+    lesion = lesion_probability(output.masks, bundle.mask_classes)[0].numpy()
+    index = 2 * int(np.unravel_index(int(lesion.argmax()), lesion.shape)[2])
+    to_truth = np.linalg.inv(truth.affine) @ prepared.affine
+    shape = prepared.voxels.shape
+    mask = affine_transform(truth.voxels, to_truth[:3, :3], to_truth[:3, 3], output_shape=shape, order=1)
+    heat = zoom(lesion[:, :, index // 2], 2, order=1)
+    title = name.removeprefix("sub-").removesuffix(".nii.gz")[:34]
+    return Tile(
+        title, axial(prepared.voxels, index), axial((mask > 0).astype(np.float32), index), axial(heat[:, :, None], 0)
+    )
 
 
 def _questions() -> list[tuple[str, str, Callable[[SeenSeries], bool], Callable[[SeenSeries], bool]]]:

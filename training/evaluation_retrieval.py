@@ -22,6 +22,7 @@ from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter, Examination
 from indexer.ingest import ingest
 from indexer.rebuild import rebuild
+from training.evaluation_pictures import COLUMNS, MOST_TILES, Tile, axial
 from training.intervals import mean_interval
 
 DEPTH = 5
@@ -86,6 +87,7 @@ class ScanFigures:
     precision_interval: tuple[float, float]
     precision_by_chance: float
     participants: int
+    confusion: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,16 @@ class RetrievalFigures:
     scans: ScanFigures
     encoder_id: str
     seconds: float
+    tiles: tuple[Tile, ...] = ()
 
 
 def evaluate_retrieval(
     dataset: Path, work: Path, encoder: Encoder, open_searcher: OpenSearcher, say: Callable[[str], None]
 ) -> RetrievalFigures:
-    """Ingest a BIDS dataset twice (with reports, without) below `work` and measure its retrieval."""
+    """Ingest a BIDS dataset twice (with reports, without) below `work` and measure its retrieval.
+
+    `tiles` of the figures are rows of examples: a scan, and the first cases of other people.
+    """
     started = time.perf_counter()
     data = work / "index"
     say("indexing without reports")
@@ -122,6 +128,7 @@ def evaluate_retrieval(
         )
         say("uploading every series again")
         scans = _scan_figures(data, cases, searcher)
+        tiles = _examples(data, cases, searcher)
     return RetrievalFigures(
         examinations=len(cases),
         refused=refused,
@@ -130,6 +137,7 @@ def evaluate_retrieval(
         scans=scans,
         encoder_id=encoder.encoder_id,
         seconds=time.perf_counter() - started,
+        tiles=tiles,
     )
 
 
@@ -204,6 +212,7 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
     precisions: list[float] = []
     chances: list[float] = []
     people: list[str] = []
+    nearest: dict[str, list[str]] = {}
     for case, volume in _stored_volumes(data, cases):
         hits = searcher.search(scans=(volume,), k=len(cases), insist=True).hits
         first += hits[0].key == case.key
@@ -215,6 +224,8 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
         alike = [diagnosis[hit.key] == case.diagnosis for hit in hits if participant[hit.key] != case.participant]
         if alike:  # nobody else may have a series of this MR sequence
             people.append(case.participant)
+            others_first = [hit.key for hit in hits if participant[hit.key] != case.participant][:DEPTH]
+            nearest.setdefault(case.diagnosis or "", []).extend(diagnosis[key] or "" for key in others_first)
             precisions.append(float(np.mean(alike[:DEPTH])))
             chances.append(float(np.mean(alike)))
     return ScanFigures(
@@ -229,7 +240,37 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
         precision_interval=mean_interval(np.array(precisions), people),
         precision_by_chance=float(np.mean(chances)),
         participants=len(set(people)),
+        confusion={
+            asked: {name: found.count(name) / len(found) for name in sorted(set(found))}
+            for asked, found in sorted(nearest.items())
+        },
     )
+
+
+def _examples(data: Path, cases: Sequence[Examination], searcher: Searcher) -> tuple[Tile, ...]:
+    """Rows of a scan and the first hits of other people, one scan of each diagnosis as far as there is room."""
+    known = {case.key: case for case in cases}
+    tiles: list[Tile] = []
+    shown: set[str | None] = set()
+    with CaseStore.open(data, read_only=True) as store:
+        for case, volume in _stored_volumes(data, cases):
+            if case.diagnosis in shown or len(tiles) >= MOST_TILES:
+                continue
+            hits = searcher.search(scans=(volume,), k=len(cases), insist=True).hits
+            others = [hit for hit in hits if known[hit.key].participant != case.participant and hit.evidence]
+            if len(others) < COLUMNS - 1:
+                continue
+            shown.add(case.diagnosis)
+            tiles.append(_tile(f"query: {case.diagnosis}", volume))
+            for hit in others[: COLUMNS - 1]:
+                path = store.series_file(hit.key, hit.evidence[0].series)
+                tiles.append(_tile(f"{known[hit.key].diagnosis} {hit.score:.2f}", read_volume(path)))
+    return tuple(tiles)
+
+
+def _tile(title: str, volume: Volume) -> Tile:
+    """The axial slice a little above the middle, where the ventricles usually are."""
+    return Tile(title, axial(volume.voxels, int(0.55 * volume.voxels.shape[2])))
 
 
 def _stored_volumes(data: Path, cases: Sequence[Examination]) -> Iterator[tuple[Examination, Volume]]:

@@ -6,7 +6,6 @@ All of it on the half of the calibration's examinations that neither scaled the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from encoders.bundle import Bundle
 from encoders.calibration import Calibration, wilson_interval
 from encoders.sequences import MRSequence
+from training.evaluation_pictures import as_png
 from training.evaluation_tables import interval_cell
 from training.intervals import area_with_interval
 
@@ -79,8 +79,8 @@ def sets_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def draw_reliability(figures: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Write the reliability diagrams, one panel a finding: share with the finding against the score, by bins."""
+def draw_reliability(figures: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """Reliability diagrams as PNG, one panel a finding: share with the finding against the score, by bins."""
     from matplotlib.figure import Figure
 
     rows = -(-len(figures) // _COLUMNS)
@@ -97,7 +97,7 @@ def draw_reliability(figures: Mapping[str, Mapping[str, Any]], path: Path) -> No
         axes.tick_params(labelsize=7)
     figure.supxlabel("calibrated score", fontsize=8)
     figure.supylabel("share with the finding", fontsize=8)
-    figure.savefig(path, dpi=130)
+    return as_png(figure)
 
 
 def _figures(calibration: Calibration) -> Figures:

@@ -1,4 +1,4 @@
-"""The pages beside the search: the worklist, the report check, the state of the index, and what this is.
+"""The pages beside the search: worklist, suggested findings, report check, the state of the index, and what this is.
 
 What is flagged, supported or refused is the API's to say; these pages show it with the figures that were measured.
 """
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from encoders.sequences import MRSequence
-from search_api.scan_answers import ReportCheck, Worklist
+from search_api.scan_answers import ReportCheck, Suggestions, Worklist
 from web import calls
 from web.rendering import pages_of
 from web.routes_collections import summary
@@ -36,6 +36,27 @@ async def triage(request: Request, operating_point: str = "") -> Response:
         "operating_points": OPERATING_POINTS,
     }
     return pages_of(request).render(request, "triage.html", context)
+
+
+@router.get("/suggestions")
+async def suggestions_form(request: Request) -> Response:
+    return _suggestions_page(request, None)
+
+
+@router.post("/suggestions")
+async def suggestions(request: Request) -> Response:
+    return _suggestions_page(request, Suggestions.from_dict(await calls.pass_on(request, "/api/suggest")))
+
+
+@router.get("/suggestions/{key}")
+async def suggestions_of_case(request: Request, key: str) -> Response:
+    document = await calls.get(request, f"/api/examinations/{calls.segment(key)}/suggestions")
+    return _suggestions_page(request, Suggestions.from_dict(document), key)
+
+
+def _suggestions_page(request: Request, suggested: Suggestions | None, key: str | None = None) -> Response:
+    context = {"suggested": suggested, "key": key, "sequences": tuple(str(sequence) for sequence in MRSequence)}
+    return pages_of(request).render(request, "suggestions.html", context)
 
 
 @router.get("/report-check")

@@ -1,0 +1,96 @@
+"""Evaluations as one file with pictures, and the shares of flagged reports by kind of error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from search_cases import build_archive, write_dataset
+from test_calibration import calibration
+from toy_encoder import ToyEncoder
+
+from encoders.bundle import Encoder
+from encoders.volume import Volume
+from search_api.engine import SearchEngine
+from training import evaluation_report_check
+from training.evaluation_chapters import confusion_of, tiles_of
+from training.evaluation_html import Chapter, limits_of, write_html
+from training.evaluation_pictures import Picture, Tile, axial, draw_curves
+from training.evaluation_report_check import MIRRORED, OTHER, OWN, evaluate_report_check_on, report_check_table
+from training.evaluation_retrieval import evaluate_retrieval
+
+PNG = b"\x89PNG"
+
+
+def test_the_file_holds_tables_pictures_and_limits_and_nothing_from_outside(tmp_path: Path) -> None:
+    curves = Picture("ROC <of> findings", lambda: draw_curves({"abnormal": calibration()}))
+    chapters = [
+        Chapter("First & foremost", "| a | b |\n|---|---|\n| 1 | <script> |", {}, (curves,)),
+        Chapter("B", "", {}),
+    ]
+    write_html(tmp_path / "report.html", chapters, {"bundle": "x-1"}, "- small lesions")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<td>1</td>" in page and "<li>small lesions</li>" in page and "x-1" in page
+    assert "First &amp; foremost" in page and "ROC &lt;of&gt; findings" in page and "<script" not in page
+    assert set(re.findall(r'src="([^",]{0,22})', page)) == {"data:image/png;base64"}
+    assert "http" not in page
+
+
+def test_limits_are_those_of_the_model_card(tmp_path: Path) -> None:
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# Card\n\n## Limits\n\n- one\n- two\n\n## More\n\nelse\n", "utf-8")
+    assert limits_of(card) == "- one\n- two"
+    assert limits_of(tmp_path / "none.md") == ""
+
+
+def test_slices_and_confusion_become_sheets() -> None:
+    volume = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    assert axial(volume, 1).shape == (3, 2)
+    assert axial(volume, 1)[0, 0] == volume[1, 2, 1]  # anterior above, the head's right on the left
+    tiles = [Tile(f"tile {number}", np.eye(8, dtype=np.float32), np.eye(8, dtype=np.float32)) for number in range(23)]
+    sheets = tiles_of(tiles, "caption")
+    assert len(sheets) == 2 and all(sheet.draw().startswith(PNG) for sheet in sheets)
+    (picture,) = confusion_of({"glioma": {"glioma": 0.8, "normal": 0.2}})
+    assert picture.draw().startswith(PNG)
+    assert confusion_of({}) == ()
+
+
+def test_retrieval_shows_what_it_retrieved_and_how_diagnoses_are_confused(tmp_path: Path) -> None:
+    def open_searcher(data: Path, encoder: Encoder) -> SearchEngine:
+        return SearchEngine.open(data, encoder)
+
+    dataset = write_dataset(tmp_path / "dataset")
+    found = evaluate_retrieval(dataset, tmp_path, ToyEncoder(), open_searcher, lambda _: None)
+    assert found.tiles and found.tiles[0].title.startswith("query: ")
+    assert len(found.tiles) % 5 == 0
+    assert all(abs(sum(shares.values()) - 1) < 1e-9 for shares in found.scans.confusion.values())
+
+
+def test_reports_of_a_dataset_are_checked_with_errors_put_in(tmp_path: Path) -> None:
+    build_archive(tmp_path)
+
+    def open_check(_: Encoder, volumes: Sequence[Volume]) -> Callable[[str], object]:
+        assert volumes
+        return lambda text: SimpleNamespace(
+            statements=["x"] if "meningioma" in text else [],
+            unmentioned=[],
+            contradictions=["x"] if "right temporal" in text.lower() else [],
+        )
+
+    figures = evaluate_report_check_on(tmp_path / "dataset", ToyEncoder(), open_check, tmp_path / "checked")  # type: ignore[arg-type]
+    assert next(iter(figures)) == OWN and figures[OWN].n == 13
+    assert figures[OWN].by_text == pytest.approx(0.0)
+    assert figures[OTHER].n == 13 and 0 <= figures[OTHER].flagged <= 1
+    assert figures[MIRRORED].flagged == figures[MIRRORED].by_text > 0  # left becomes right
+    table = report_check_table(figures, "real examinations")
+    assert table.count("\n") == 1 + len(figures)
+    assert OWN in table
+
+
+def test_an_exchanged_side_keeps_its_case() -> None:
+    swap = evaluation_report_check._SIDE.sub(evaluation_report_check._exchanged, "Left of the right, LEFT; bright.")
+    assert swap == "Right of the left, Right; bright."

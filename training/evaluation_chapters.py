@@ -1,0 +1,56 @@
+"""Chapters of an evaluation that are made of a bundle or of pictures alone, and what is said of a bundle at the top."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from training.evaluation_html import Chapter
+from training.evaluation_pictures import MOST_TILES, Picture, Tile, draw_confusion, draw_curves, draw_tiles
+
+if TYPE_CHECKING:
+    from encoders.bundle import Bundle
+    from encoders.sequences import MRSequence
+
+
+def calibration_chapters(bundle: Bundle, sequences: Sequence[MRSequence] | None = None) -> list[Chapter]:
+    """How far scores can be believed, with reliability diagrams and curves; and by sets of MR sequences."""
+    from training.reliability import draw_reliability, reliability, reliability_table, sets_table, told_by_sets
+
+    calibrations = bundle.calibrations(sequences)
+    figures = reliability(calibrations)
+    pictures = (
+        Picture(
+            "Reliability: the share with the finding against the calibrated score.", partial(draw_reliability, figures)
+        ),
+        Picture("ROC curves (blue) and precision against sensitivity (red).", partial(draw_curves, calibrations)),
+    )
+    chapters = [Chapter("Calibrated scores", reliability_table(figures), figures, pictures)]
+    if sequences is None:
+        by_sets = told_by_sets(bundle)
+        chapters.append(Chapter("By MR sequences", sets_table(by_sets), by_sets))
+    return chapters
+
+
+def confusion_of(shares: Mapping[str, Mapping[str, float]]) -> tuple[Picture, ...]:
+    """The confusion of diagnoses among the first hits, where there are any."""
+    told = "Diagnoses of the first hits of other people (columns) for the scans of each diagnosis (rows)."
+    return (Picture(told, partial(draw_confusion, shares)),) if shares else ()
+
+
+def tiles_of(tiles: Sequence[Tile], caption: str) -> tuple[Picture, ...]:
+    """Slices in sheets."""
+    sheets = [tiles[first : first + MOST_TILES] for first in range(0, len(tiles), MOST_TILES)]
+    return tuple(Picture(caption, partial(draw_tiles, sheet)) for sheet in sheets)
+
+
+def about(bundle: Bundle) -> dict[str, str]:
+    """The bundle, its thresholds' data and their hash, for the top of an evaluation."""
+    said = {"bundle": bundle.encoder_id}
+    measured = bundle.calibration_set
+    if measured is not None:
+        digest = hashlib.sha256(measured.vectors.tobytes()).hexdigest()[:16]
+        said["calibrated on"] = f"{measured.count} {measured.data}, {measured.date}, hash {digest}"
+    return said
