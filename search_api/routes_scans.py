@@ -6,14 +6,16 @@ Reading the upload within its limits is left to uploads; files are gone when the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Request
 
+from encoders.volume import Volume
 from search_api.answers import Answer
 from search_api.documents import Document
+from search_api.engine import SearchEngine
 from search_api.errors import Problem, described
 from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions
 from search_api.services import FILTERS, Services, engine_of, filters_of, known_only, services_of, truth
@@ -99,12 +101,11 @@ async def search_scan(request: Request) -> Document:
     ),
 )
 async def score(request: Request) -> Document:
-    services = await _ready(request)
-    async with services.uploads.received(request, frozenset({"ask"})) as upload:
-        volumes = await services.uploads.volumes(upload)
-        engine, asked = services.holder.engine(), upload.fields.get("ask", "").splitlines()
-        report = await anyio.to_thread.run_sync(engine.score, volumes, asked)
-    return Document(report.to_dict())
+    return await _of_scans(
+        request,
+        frozenset({"ask"}),
+        lambda engine, volumes, fields: engine.score(volumes, fields.get("ask", "").splitlines()),
+    )
 
 
 @router.post(
@@ -116,12 +117,7 @@ async def score(request: Request) -> Document:
     openapi_extra=_multipart(also={}),
 )
 async def suggest(request: Request) -> Document:
-    services = await _ready(request)
-    async with services.uploads.received(request, frozenset()) as upload:
-        volumes = await services.uploads.volumes(upload)
-        engine = services.holder.engine()
-        suggested = await anyio.to_thread.run_sync(engine.suggest, volumes)
-    return Document(suggested.to_dict())
+    return await _of_scans(request, frozenset(), lambda engine, volumes, _: engine.suggest(volumes))
 
 
 @router.post(
@@ -136,15 +132,27 @@ async def suggest(request: Request) -> Document:
     ),
 )
 async def check_report(request: Request) -> Document:
+    return await _of_scans(
+        request,
+        frozenset({"report"}),
+        lambda engine, volumes, fields: engine.check_report(volumes, fields.get("report", "")),
+        files_needed=False,
+    )
+
+
+async def _of_scans(
+    request: Request,
+    known: frozenset[str],
+    answer: Callable[[SearchEngine, Sequence[Volume], Mapping[str, str]], ScoreReport | Suggestions | ReportCheck],
+    *,
+    files_needed: bool = True,
+) -> Document:
+    """What `answer` makes of an upload's volumes and fields, of which `known` are those beside every upload's."""
     services = await _ready(request)
-    async with services.uploads.received(request, frozenset({"report"}), files_needed=False) as upload:
-        text = upload.fields.get("report", "")
-        if not text.strip():
-            raise Problem(400, "empty_report", "The report is empty.", "Give the report's text in `report`.")
+    async with services.uploads.received(request, known, files_needed=files_needed) as upload:
         volumes = await services.uploads.volumes(upload)
-        engine = services.holder.engine()
-        checked = await anyio.to_thread.run_sync(engine.check_report, volumes, text)
-    return Document(checked.to_dict())
+        found = await anyio.to_thread.run_sync(answer, services.holder.engine(), volumes, upload.fields)
+    return Document(found.to_dict())
 
 
 async def _ready(request: Request) -> Services:
