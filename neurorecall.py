@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from encoders import Encoder, Volume
-    from search_api import ReportCheck, SearchEngine
+    from search_api import ReportCheck, SearchEngine, Suggestions
 
 BANNER = (
     "For research and education. Not a medical device. Not for diagnosis, triage of patients or treatment decisions."
@@ -37,7 +37,7 @@ def build_application() -> typer.Typer:
     application.command()(demo)
     indexer.commands.register(application)
     search_api.commands.register(application, site=_build_site)
-    training.commands.register(application, open_searcher=_open_searcher, open_check=_open_check)
+    training.commands.register(application, open_searcher=_open_searcher, open_check=_open_check, suggest=_suggest)
     return application
 
 
@@ -90,6 +90,13 @@ def _open_check(encoder: Encoder, volumes: Sequence[Volume]) -> Callable[[str], 
 
     scans = encode_scans(encoder, volumes)
     return lambda text: check_against(encoder, scans, read_report(text))
+
+
+def _suggest(encoder: Encoder, volumes: Sequence[Volume]) -> Suggestions:
+    from search_api.scoring import encode_scans
+    from search_api.suggestions import suggest
+
+    return suggest(encoder, volumes, encode_scans(encoder, volumes))
 
 
 def main() -> None:

@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 from search_cases import build_archive, write_dataset
 from test_calibration import calibration
+from test_report_check import FixedScores
 from toy_encoder import ToyEncoder
 
 from encoders.bundle import Encoder
 from encoders.volume import Volume
 from search_api.engine import SearchEngine
-from training import evaluation_report_check
+from training import evaluation_report_check, evaluation_suggestions
 from training.evaluation_chapters import confusion_of, tiles_of
 from training.evaluation_html import Chapter, limits_of, write_html
 from training.evaluation_pictures import Picture, Tile, axial, draw_curves
 from training.evaluation_report_check import MIRRORED, OTHER, OWN, evaluate_report_check_on, report_check_table
 from training.evaluation_retrieval import evaluate_retrieval
+from training.evaluation_suggestions import SuggestionCounts
+from training.phantoms.facts import Facts
+from training.phantoms.scenario import draw_facts
 
 PNG = b"\x89PNG"
 
@@ -94,3 +98,32 @@ def test_reports_of_a_dataset_are_checked_with_errors_put_in(tmp_path: Path) -> 
 def test_an_exchanged_side_keeps_its_case() -> None:
     swap = evaluation_report_check._SIDE.sub(evaluation_report_check._exchanged, "Left of the right, LEFT; bright.")
     assert swap == "Right of the left, Right; bright."
+
+
+def test_suggestions_are_counted_against_what_a_phantom_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    seed = next(seed for seed in range(100) if (one := draw_facts(seed)).diagnosis == "infarct" and _one_sided(one))
+    true = draw_facts(seed).findings
+    side = next(item.side for item in draw_facts(seed).abnormalities if item.finding == "infarct")
+
+    def suggested(*findings: tuple[str, str | None]) -> SimpleNamespace:
+        made = [SimpleNamespace(finding=name, place=SimpleNamespace(side=where)) for name, where in findings]
+        told = [SimpleNamespace(finding=name, threshold=0.5) for name in ("abnormal", "infarct", "meningioma")]
+        return SimpleNamespace(suggestions=made, findings=told)
+
+    monkeypatch.setattr(evaluation_suggestions, "worker_bundle", lambda _: FixedScores())
+    other = {"left": "right", "right": "left"}[side]
+    for made, counts in (
+        ((("infarct", side), ("meningioma", None)), (2, 1, 1, 1, 1, 1)),
+        ((("infarct", other),), (1, 1, 1, 1, 1, 0)),
+        ((), (0, 0, 1, 0, 0, 0)),
+    ):
+        found = evaluation_suggestions._suggest_for(Path(), lambda *_, made=made: suggested(*made), seed)
+        assert found == counts, true
+    table = evaluation_suggestions.suggestions_table(SuggestionCounts(10, 4, 3, 5, 3, 0, 0))
+    assert "| suggestions that are there | 3 of 4 | 75.0% (30.1%-95.4%) |" in table
+    assert "| sides named that are right | 0 of 0 |  |" in table
+
+
+def _one_sided(facts: Facts) -> bool:
+    sides = {item.side for item in facts.abnormalities if item.finding == "infarct"}
+    return len(sides) == 1 and sides <= {"left", "right"}

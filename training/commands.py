@@ -1,6 +1,7 @@
 """The commands of training: `train neurobert|vision|range|calibrate`; those of `evaluate` are evaluation_commands'.
 
-What a search and a report check are, the front door hands in: this room knows nothing of the floors above the indexer.
+What a search, a report check and a suggestion are, the front door hands in: this room knows nothing of the floors
+above the indexer.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from training.evaluation_commands import evaluation
 if TYPE_CHECKING:
     from training.evaluation_report_check import OpenCheck
     from training.evaluation_retrieval import OpenSearcher
+    from training.evaluation_suggestions import Suggest
 
 RANGE_SEED = 8_000_000
 
 
-def register(app: typer.Typer, open_searcher: OpenSearcher, open_check: OpenCheck) -> None:
+def register(app: typer.Typer, open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Suggest) -> None:
     """Mount `train` and `evaluate`."""
     told = "Train parts of a bundle; every run resumes where it was stopped."
     train = typer.Typer(help=told, no_args_is_help=True, cls=PlainGroup)
@@ -33,7 +35,7 @@ def register(app: typer.Typer, open_searcher: OpenSearcher, open_check: OpenChec
     train.command("range")(train_range)
     train.command("calibrate")(train_calibrate)
     app.add_typer(train, name="train")
-    app.add_typer(evaluation(open_searcher, open_check), name="evaluate")
+    app.add_typer(evaluation(open_searcher, open_check, suggest), name="evaluate")
 
 
 def train_neurobert(

@@ -1,6 +1,7 @@
 """The commands `evaluate ...`: figures with intervals and baselines, as Markdown, JSON or one HTML file.
 
-What a search and a report check are, the front door hands in: this room knows nothing of the floors above the indexer.
+What a search, a report check and a suggestion are, the front door hands in: this room knows nothing of the floors
+above the indexer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from encoders.sequences import MRSequence
     from training.evaluation_report_check import OpenCheck
     from training.evaluation_retrieval import OpenSearcher
+    from training.evaluation_suggestions import Suggest
 
 KEPT_BACK_SEED = 9_500_000  # phantoms from here on were used for no training and no calibration
 
@@ -31,7 +33,7 @@ Sequences = Annotated[
 ]
 
 
-def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Typer:
+def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Suggest) -> typer.Typer:
     """The command group `evaluate`."""
     evaluate = typer.Typer(help="Figures with intervals and baselines.", no_args_is_help=True, cls=PlainGroup)
 
@@ -84,6 +86,16 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
     ) -> None:
         """How often reports are flagged that are right, and with an error of each kind; also on a dataset's cases."""
         _publish(_report_check_chapters(phantoms, dataset, bundle, open_check), html, as_json, bundle)
+
+    @evaluate.command("suggestions")
+    def suggestions(
+        phantoms: Annotated[int, typer.Option(min=4, help="How many kept-back phantoms.")] = 200,
+        bundle: BundleFolder = None,
+        html: Html = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """How many suggested findings are there, and whether the sides that are named are right."""
+        _publish([_suggestions_chapter(phantoms, bundle, suggest)], html, as_json, bundle)
 
     @evaluate.command("calibration")
     def calibration(
@@ -146,6 +158,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck) -> typer.Type
         chapters.append(_retrieval_chapter(dataset, bundle, open_searcher))
         chapters.append(_evidence_chapter(dataset, phantoms, bundle, open_searcher))
         chapters += _report_check_chapters(phantoms, dataset, bundle, open_check)
+        chapters.append(_suggestions_chapter(phantoms, bundle, suggest))
         _publish(chapters, html, as_json, bundle)
 
     return evaluate
@@ -240,6 +253,16 @@ def _report_check_chapters(
             Chapter("Report check on real examinations", table, {kind: asdict(one) for kind, one in real.items()})
         )
     return chapters
+
+
+def _suggestions_chapter(phantoms: int, bundle: Path | None, suggest: Suggest) -> Chapter:
+    import encoders
+    from indexer.progress import reporter
+    from training.evaluation_suggestions import evaluate_suggestions, suggestions_table
+
+    with reporter("suggestions") as progress:
+        counts = evaluate_suggestions(encoders.load(bundle), suggest, phantoms, KEPT_BACK_SEED, processors(), progress)
+    return Chapter("Suggested findings", suggestions_table(counts), asdict(counts))
 
 
 def _publish(chapters: list[Chapter], html: Path | None, as_json: bool, bundle: Path | None = None) -> None:
