@@ -76,8 +76,10 @@ class Client:
             return Suggestions.from_dict(self._get(f"/api/examinations/{key}/suggestions", {}))
         return Suggestions.from_dict(self._upload("/api/suggest", scans, {}))
 
-    def triage(self, operating_point: str | None = None) -> Worklist:
-        return Worklist.from_dict(self._get("/api/triage", {"operating_point": operating_point}))
+    def triage(self, operating_point: str | None = None, prevalence: float | None = None) -> Worklist:
+        return Worklist.from_dict(
+            self._get("/api/triage", {"operating_point": operating_point, "prevalence": prevalence})
+        )
 
     def examination(self, key: str) -> Case:
         return Case.from_dict(self._get(f"/api/examinations/{key}", {}))

@@ -152,6 +152,9 @@ def triage(
     operating_point: Annotated[
         str | None, typer.Option(help="What the threshold shall reach, such as sensitivity=0.95.")
     ] = None,
+    prevalence: Annotated[
+        float | None, typer.Option(help="Share of abnormal examinations, 0 to 1, for predictive values.")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -159,7 +162,7 @@ def triage(
     from search_api import printing
 
     with _said(as_json), _engine(data) as engine:
-        worklist = engine.triage(operating_point)
+        worklist = engine.triage(operating_point, prevalence=prevalence)
         _show(worklist.to_dict(), as_json, lambda: printing.worklist(worklist))
 
 

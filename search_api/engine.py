@@ -163,10 +163,16 @@ class SearchEngine:
         report = score_report(self._encoder, volumes, ask)
         return replace(report, milliseconds=_milliseconds_since(began))
 
-    def triage(self, operating_point: str | None = None, filters: CaseFilter | None = None) -> Worklist:
-        """List the examinations without a report in reading order; raises QueryError `bad_operating_point`."""
+    def triage(
+        self, operating_point: str | None = None, filters: CaseFilter | None = None, prevalence: float | None = None
+    ) -> Worklist:
+        """List the examinations without a report in reading order, with predictive values at a prevalence.
+
+        Raises QueryError `bad_operating_point`, `bad_prevalence`.
+        """
         began = time.perf_counter()
-        worklist = triage.worklist(self._snapshot.shelves, self._encoder, operating_point, filters or CaseFilter())
+        asked = filters or CaseFilter()
+        worklist = triage.worklist(self._snapshot.shelves, self._encoder, operating_point, asked, prevalence)
         return replace(worklist, milliseconds=_milliseconds_since(began))
 
     def check_report(self, volumes: Sequence[Volume], report: str) -> ReportCheck:

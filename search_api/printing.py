@@ -69,13 +69,14 @@ def worklist(listed: scan_answers.Worklist) -> None:
             str(entry.rank),
             f"{entry.score:.3f}",
             "flagged for review" if entry.flagged else "",
+            _predictive(entry),
             entry.key,
             _person(entry.examination),
             ", ".join(f"{reason.title} {reason.score:.2f}" for reason in entry.reasons),
         )
         for entry in listed.entries
     ]
-    _table(("rank", "score", "", "key", "participant", "reasons"), rows)
+    _table(("rank", "score", "", "predictive value", "key", "participant", "reasons"), rows)
     typer.echo(answers.BANNER)
 
 
@@ -96,6 +97,14 @@ def suggestions(suggested: scan_answers.Suggestions) -> None:
 
 def _called(hit: answers.Hit) -> str:
     return f"{_person(hit.examination)} [{hit.key}] {hit.score:.2f}"
+
+
+def _predictive(entry: scan_answers.TriageEntry) -> str:
+    """Of the flag where there is one, and else of there being none."""
+    if entry.predictive_values is None:
+        return ""
+    positive, negative = entry.predictive_values
+    return f"{positive:.0%} abnormal" if entry.flagged else f"{negative:.0%} normal"
 
 
 def report_check(checked: scan_answers.ReportCheck) -> None:

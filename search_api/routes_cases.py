@@ -64,6 +64,10 @@ def triage(
     operating_point: Annotated[
         str | None, Query(description="What the threshold shall reach: sensitivity=0.95, miss_rate=0.05 or ppv=0.8@0.1")
     ] = None,
+    prevalence: Annotated[
+        float | None,
+        Query(gt=0, lt=1, description="Share of abnormal examinations, for the predictive values of the flag"),
+    ] = None,
     sequence: Text = None,
     sex: Text = None,
     age: Text = None,
@@ -74,4 +78,4 @@ def triage(
 ) -> Document:
     given = {"sequence": sequence, "sex": sex, "age": age, "since": since, "until": until, "source": source}
     filters = filters_of(given | {"finding": finding})
-    return Document(engine_of(request).triage(operating_point, filters).to_dict())
+    return Document(engine_of(request).triage(operating_point, filters, prevalence).to_dict())

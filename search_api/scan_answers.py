@@ -41,7 +41,8 @@ class ScoreReport(Document):
 class TriageEntry(Document):
     """An unreported examination; `reasons` are the findings that put it where it stands, highest first.
 
-    `threshold`, and what was `measured` for it, are those of examinations with the same MR sequences.
+    `threshold`, and what was `measured` for it, are those of examinations with the same MR sequences; with them the
+    `predictive_values` (positive, negative) at a prevalence that was given.
     """
 
     rank: int
@@ -52,6 +53,7 @@ class TriageEntry(Document):
     reasons: tuple[FindingScore, ...]
     threshold: float | None = None
     measured: Measured | None = None
+    predictive_values: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ triage of patients.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from encoders.bundle import Encoder
-from encoders.calibration import CalibrationError, OperatingPoint, parse_operating_point
+from encoders.calibration import CalibrationError, Measured, OperatingPoint, parse_operating_point
 from encoders.findings import FindingScore
 from indexer.cases import CaseFilter
 from indexer.generations import Kind
@@ -21,9 +22,20 @@ from search_api.scan_answers import TriageEntry, Worklist
 _MOST_REASONS = 5
 
 
-def worklist(shelves: Shelves, encoder: Encoder, operating_point: str | None, filters: CaseFilter) -> Worklist:
-    """Score every unreported examination by its stored vectors; highest first, ties in order of ingest."""
+def worklist(
+    shelves: Shelves,
+    encoder: Encoder,
+    operating_point: str | None,
+    filters: CaseFilter,
+    prevalence: float | None = None,
+) -> Worklist:
+    """Score every unreported examination by its stored vectors; highest first, ties in order of ingest.
+
+    `prevalence` is the share of abnormal examinations among those that wait, for the predictive values.
+    """
     point = read_operating_point(operating_point)
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise QueryError("bad_prevalence", "Expected a prevalence between 0 and 1", "Write 0.3 for 30 of 100.")
     ids = [int(examination) for examination in shelves.store.matching(replace(filters, reported=False))]
     scored: list[tuple[int, tuple[FindingScore, ...]]] = []
     for examination in ids:
@@ -41,6 +53,7 @@ def worklist(shelves: Shelves, encoder: Encoder, operating_point: str | None, fi
             flagged=findings[0].flagged,
             threshold=findings[0].threshold,
             measured=findings[0].measured,
+            predictive_values=_predictive(findings[0].measured, prevalence),
             examination=ExaminationSummary.of(examination),
             reasons=_reasons(findings),
         )
@@ -66,6 +79,14 @@ def worklist(shelves: Shelves, encoder: Encoder, operating_point: str | None, fi
         milliseconds=0.0,
         notices=tuple(notices),
     )
+
+
+def _predictive(measured: Measured | None, prevalence: float | None) -> tuple[float, float] | None:
+    """Positive and negative predictive value; None where neither can be told, or one would be of nothing."""
+    if measured is None or prevalence is None:
+        return None
+    values = measured.predictive_values(prevalence)
+    return None if any(math.isnan(value) for value in values) else values
 
 
 def read_operating_point(text: str | None) -> OperatingPoint | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from search_cases import CASES, build_archive
 from test_report_check import FixedScores
 from toy_encoder import ToyEncoder
 
-from encoders.calibration import OperatingPoint
+from encoders.calibration import Measured, OperatingPoint
 from encoders.findings import FindingScore
+from encoders.sequences import MRSequence
 from indexer.cases import CaseFilter
 from search_api.engine import SearchEngine
 from search_api.query import QueryError
@@ -73,3 +75,35 @@ def test_without_measured_figures_there_is_an_order_but_no_threshold(data: Path)
     assert listed.threshold is None
     assert not any(entry.flagged for entry in listed.entries)
     assert any("measured" in notice for notice in listed.notices)
+
+
+class Measured4(ByEmbedding):
+    """With figures behind the thresholds, for T1w with FLAIR only."""
+
+    def score(self, embedding, point: OperatingPoint | None = None, sequences=None) -> tuple[FindingScore, ...]:
+        figures = Measured(0.9, 0.8, 100, (0.8, 0.95), (0.7, 0.9), "made up")
+        known = sequences is not None and set(sequences) == {MRSequence.T1W, MRSequence.FLAIR}
+        return tuple(
+            replace(one, measured=figures) if known else replace(one, threshold=None, flagged=False)
+            for one in super().score(embedding, point, sequences)
+        )
+
+
+def test_predictive_values_follow_from_the_prevalence_that_is_given(data: Path) -> None:
+    with SearchEngine.open(data, Measured4()) as engine:
+        plain, asked = engine.triage(), engine.triage(prevalence=0.5)
+        assert all(entry.predictive_values is None for entry in plain.entries)
+        measured = [entry for entry in asked.entries if entry.measured is not None]
+        assert measured
+        assert {entry.predictive_values for entry in measured} == {(0.8182, 0.8889)}
+        for wrong in (0.0, 1.0, -1.0, 30.0, float("nan")):
+            with pytest.raises(QueryError, match="between 0 and 1"):
+                engine.triage(prevalence=wrong)
+
+
+def test_examinations_without_a_threshold_are_said_to_be_so(data: Path) -> None:
+    with SearchEngine.open(data, Measured4()) as engine:
+        listed = engine.triage()
+    without = [entry for entry in listed.entries if entry.threshold is None]
+    assert all(not entry.flagged for entry in without)
+    assert any("never flagged" in notice for notice in listed.notices) == bool(without)

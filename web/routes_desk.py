@@ -5,6 +5,8 @@ What is flagged, supported or refused is the API's to say; these pages show it w
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -26,13 +28,16 @@ router = APIRouter()
 
 
 @router.get("/triage")
-async def triage(request: Request, operating_point: str = "") -> Response:
-    asked = (("operating_point", operating_point),) if operating_point.strip() else ()
+async def triage(request: Request, operating_point: str = "", prevalence: str = "") -> Response:
+    given = (("operating_point", operating_point), ("prevalence", prevalence))
+    asked = tuple((name, text) for name, text in given if text.strip())
     worklist = Worklist.from_dict(await calls.get(request, "/api/triage", asked))
     context = {
         "worklist": worklist,
         "rows": [(entry, summary(entry.examination)) for entry in worklist.entries],
         "chosen": operating_point,
+        "prevalence": prevalence.strip(),
+        "query": urlencode(asked),
         "operating_points": OPERATING_POINTS,
     }
     return pages_of(request).render(request, "triage.html", context)
