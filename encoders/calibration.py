@@ -101,17 +101,11 @@ class Calibration:
 
     @property
     def told(self) -> bool:
-        """Whether the score tells the finding from its absence at all, by the examinations that choose.
+        """Whether the score tells the finding from its absence at all, in the choosing and in the measuring set.
 
         That is where the area under the ROC curve lies above one half, by its 95 % interval (Hanley and McNeil 1982).
         """
-        present, absent = self.choosing.present, self.choosing.absent
-        below = np.searchsorted(absent, present, "left") + np.searchsorted(absent, present, "right")
-        area = float(below.mean()) / (2 * len(absent))
-        of_present, of_absent = area / (2 - area), 2 * area**2 / (1 + area)
-        spread = area * (1 - area) + (len(present) - 1) * (of_present - area**2)
-        spread += (len(absent) - 1) * (of_absent - area**2)
-        return area - Z95 * math.sqrt(max(spread, 0.0) / (len(present) * len(absent))) > 0.5
+        return all(_above_chance(scores) for scores in (self.choosing, self.measuring))
 
     def score(self, raw: float) -> float:
         """Calibrated score, 0-1."""
@@ -167,6 +161,16 @@ class Calibration:
             specificity_interval=wilson_interval(passed, n_absent),
             data=self.data,
         )
+
+
+def _above_chance(scores: ScoreSet) -> bool:
+    present, absent = scores.present, scores.absent
+    below = np.searchsorted(absent, present, "left") + np.searchsorted(absent, present, "right")
+    area = float(below.mean()) / (2 * len(absent))
+    of_present, of_absent = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (len(present) - 1) * (of_present - area**2)
+    spread += (len(absent) - 1) * (of_absent - area**2)
+    return area - Z95 * math.sqrt(max(spread, 0.0) / (len(present) * len(absent))) > 0.5
 
 
 def parse_operating_point(text: str) -> OperatingPoint:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from encoders.calibration import Calibration, Measured, OperatingPoint, UnreachableError, logistic
 
 ABNORMAL = "abnormal"
+UNTOLD_THERE = "At this operating point the threshold flags no more with it than without: it is never flagged."
 UNTOLD = "These MR sequences did not tell it from its absence where that was measured: it is never flagged."
 
 
@@ -128,7 +129,7 @@ def finding_score(
 ) -> FindingScore:
     """One finding's score; without a calibration it is the plain logistic, has no threshold and is never flagged.
 
-    Nor has it one where its score was found to say nothing.
+    Nor has it one where its score, or the threshold, was found to say nothing.
     """
     if calibration is None:
         return FindingScore(finding.name, finding.title, logistic(raw), None, False, None, None)
@@ -139,6 +140,9 @@ def finding_score(
         threshold = calibration.threshold(point)
     except UnreachableError:
         return FindingScore(finding.name, finding.title, score, None, False, str(point), None)
+    measured = calibration.measured(threshold)
+    if measured.sensitivity_interval[0] <= 1 - measured.specificity:
+        return FindingScore(finding.name, finding.title, score, None, False, str(point), None, UNTOLD_THERE)
     return FindingScore(
         finding=finding.name,
         title=finding.title,
@@ -146,7 +150,7 @@ def finding_score(
         threshold=threshold,
         flagged=score >= threshold,
         operating_point=str(point),
-        measured=calibration.measured(threshold),
+        measured=measured,
     )
 
 

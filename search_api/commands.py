@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search_api.scan_files import RefusedFile, read_scan, read_scans, read_text
+from search_api.scan_files import RefusedFile, read_all_scans, read_scan, read_scans, read_text
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -26,12 +26,28 @@ if TYPE_CHECKING:
 FAILED, WRONG_USAGE, SOME_REFUSED = 1, 2, 3
 # Questions that were put wrongly, rather than could not be answered.
 _USAGE_CODES = frozenset(
-    {"empty_query", "no_words", "too_long", "bad_k", "bad_page", "bad_weight", "bad_format", "bad_operating_point"}
+    {
+        "empty_query",
+        "no_words",
+        "too_long",
+        "too_many_sentences",
+        "bad_prevalence",
+        "bad_k",
+        "bad_page",
+        "bad_weight",
+        "bad_format",
+        "bad_operating_point",
+    }
 ) | {"no_scans", "too_many_scans", "empty_report", "bad_report", "host_refused"}
 
 Data = Annotated[Path | None, typer.Option("--data", envvar="NEURORECALL_DATA", help="Data directory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Scans = Annotated[list[Path] | None, typer.Option("--scan", help="NIfTI file of one series; may be repeated.")]
+SequenceOfFile = Annotated[
+    list[str] | None,
+    typer.Option("--sequence", help="MR sequence of a file whose name does not tell; once a file, in order."),
+]
+FrameOfFile = Annotated[str, typer.Option("--frame", help="Which volume of a 4-D file: its number from 0, or mean.")]
 SequenceOption = Annotated[str | None, typer.Option("--sequence", help="MR sequence, such as FLAIR.")]
 SexOption = Annotated[str | None, typer.Option("--sex", help="F, M or O.")]
 AgeOption = Annotated[str | None, typer.Option("--age", help="Years, such as 40-60.")]
@@ -123,10 +139,8 @@ def search(
 
 def score(
     files: Annotated[list[Path], typer.Argument(help="NIfTI files of one examination.")],
-    sequence: Annotated[
-        list[str] | None, typer.Option(help="MR sequence of a file whose name does not tell; once a file, in order.")
-    ] = None,
-    frame: Annotated[str, typer.Option(help="Which volume of a 4-D file: its number from 0, or mean.")] = "",
+    sequence: SequenceOfFile = None,
+    frame: FrameOfFile = "",
     ask: Annotated[
         list[str] | None, typer.Option(help='A sentence to score as well, such as "there is a colloid cyst".')
     ] = None,
@@ -168,10 +182,10 @@ def triage(
 
 def check_report(
     report: Annotated[Path, typer.Option("--report", help="Text file with the provisional report.")],
-    scan: Annotated[
-        list[Path] | None, typer.Option("--scan", help="NIfTI file of one series; may be repeated.")
-    ] = None,
+    scan: Scans = None,
     data: Annotated[Path | None, typer.Option(help="Data directory, for similar cases beside each flag.")] = None,
+    sequence: SequenceOfFile = None,
+    frame: FrameOfFile = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare a provisional report with its scan: what is flagged for review, and what goes unmentioned.
@@ -184,10 +198,10 @@ def check_report(
     with _said(as_json):
         import encoders
 
-        text = read_text(report)
-        volumes = [read_scan(path) for path in scan or ()]
+        text, encoder = read_text(report), encoders.load()
+        volumes = read_all_scans(scan or (), encoder.sequences, sequence or (), frame)
         if data is None:
-            checked = check(encoders.load(), volumes, text)
+            checked = check(encoder, volumes, text)
         else:
             with _engine(data) as engine:
                 checked = engine.check_report(volumes, text)
@@ -197,6 +211,8 @@ def check_report(
 def suggest(
     files: Annotated[list[Path] | None, typer.Argument(help="NIfTI files of one unreported examination.")] = None,
     key: Annotated[str | None, typer.Option(help="A stored case, instead of files.")] = None,
+    sequence: SequenceOfFile = None,
+    frame: FrameOfFile = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -206,9 +222,10 @@ def suggest(
     if bool(files) == bool(key):
         raise typer.BadParameter("Expected either files or --key")
     with _said(as_json):
-        volumes = [read_scan(path) for path in files or ()]
         with _engine(data) as engine:
-            suggested = engine.suggest(volumes, key)
+            suggested = engine.suggest(
+                read_all_scans(files or (), engine.encoder.sequences, sequence or (), frame), key
+            )
         _show(suggested.to_dict(), as_json, lambda: printing.suggestions(suggested))
 
 

@@ -19,6 +19,7 @@ from search_api.hits import Person, hits_of, person_of_scans
 from search_api.retrieval import SeriesQuery, Shelves, scan_channels
 
 SIMILAR = 3
+LEAST_SIMILAR = 0.1  # score below which a case is like the scan in nothing
 _OWN = 50  # examinations of the scan's own person that may stand before the others'
 
 
@@ -58,4 +59,4 @@ class Precedents:
         need = min(count + _OWN + self.folding.surplus(others), len(others))
         ranked = self.folding.fold(rank(self.channels, need, others).ranked)
         hits = hits_of(ranked, 0, self.channels, self.person, self.shelves, self.folding)
-        return tuple(hit for hit in hits if not hit.same_participant)[:count]
+        return tuple(hit for hit in hits if not hit.same_participant and hit.score >= LEAST_SIMILAR)[:count]

@@ -69,6 +69,7 @@ def worklist(listed: scan_answers.Worklist) -> None:
             str(entry.rank),
             f"{entry.score:.3f}",
             "flagged for review" if entry.flagged else "",
+            _figures(entry.measured),
             _predictive(entry),
             entry.key,
             _person(entry.examination),
@@ -76,7 +77,7 @@ def worklist(listed: scan_answers.Worklist) -> None:
         )
         for entry in listed.entries
     ]
-    _table(("rank", "score", "", "predictive value", "key", "participant", "reasons"), rows)
+    _table(("rank", "score", "", "measured", "predictive value", "key", "participant", "reasons"), rows)
     typer.echo(answers.BANNER)
 
 
@@ -114,14 +115,20 @@ def report_check(checked: scan_answers.ReportCheck) -> None:
     _table(
         ("statement", "finding", "score", "threshold", ""),
         [
-            (s.text, s.title, f"{s.score:.3f}", f"{s.threshold:.3f}", f"{s.message}{_alarms(s.measured)}")
+            (
+                s.text,
+                s.title,
+                "" if s.kind == "side" else f"{s.score:.3f}",
+                "" if s.kind == "side" else f"{s.threshold:.3f}",
+                f"{s.message}{_alarms(s.false_alarms)}",
+            )
             for s in checked.statements
         ],
     )
     _table(
         ("unmentioned finding", "score", "threshold", ""),
         [
-            (u.title, f"{u.score:.3f}", f"{u.threshold:.3f}", f"{u.message}{_alarms(u.measured)}")
+            (u.title, f"{u.score:.3f}", f"{u.threshold:.3f}", f"{u.message}{_alarms(u.false_alarms)}")
             for u in checked.unmentioned
         ],
     )
@@ -129,17 +136,22 @@ def report_check(checked: scan_answers.ReportCheck) -> None:
         ("contradiction", "first", "second", ""),
         [(one.title, one.first, one.second, one.message) for one in checked.contradictions],
     )
+    flagged = [(one.title, one.similar) for one in checked.statements]
+    flagged += [(one.title, one.similar) for one in checked.unmentioned]
+    for title, similar in flagged:
+        if similar:
+            typer.echo(f"cases that side with the scan, {title}: {', '.join(map(_called, similar))}")
     if not checked.statements and not checked.unmentioned and not checked.contradictions:
-        typer.echo("Nothing is flagged for review.")
+        typer.echo("Nothing is flagged for review." if checked.checked else "Nothing could be compared.")
     typer.echo(answers.BANNER)
 
 
-def _alarms(measured: Measured | None) -> str:
-    """How often the threshold was passed where the finding was not there."""
+def _alarms(measured: tuple[float, float, float] | None) -> str:
+    """How often what is right was flagged so where that was measured."""
     if measured is None:
         return ""
-    low, high = (1 - end for end in reversed(measured.specificity_interval))
-    return f" False alarms where measured: {1 - measured.specificity:.1%} ({low:.1%}-{high:.1%})."
+    share, low, high = measured
+    return f" False alarms where measured: {share:.1%} ({low:.1%}-{high:.1%})."
 
 
 def plain(text: str) -> str:
@@ -148,6 +160,9 @@ def plain(text: str) -> str:
 
 
 def _findings(findings: Sequence[FindingScore]) -> None:
+    """Those with a threshold, then those that are not told, in their order; the rest is named below."""
+    known = [one for one in findings if one.threshold is not None or one.note is not None]
+    shown = sorted(known, key=lambda one: one.threshold is None) if known else list(findings)
     rows = [
         (
             finding.title,
@@ -156,16 +171,23 @@ def _findings(findings: Sequence[FindingScore]) -> None:
             "flagged for review" if finding.flagged else "",
             _measured(finding),
         )
-        for finding in findings
+        for finding in shown
     ]
     _table(("finding", "score", "threshold", "", "measured"), rows)
+    if rest := [one.title for one in findings if one not in shown]:
+        typer.echo(f"never measured, so never flagged (scores in --json): {', '.join(rest)}")
+
+
+def _figures(measured: Measured | None) -> str:
+    if measured is None:
+        return ""
+    return f"sensitivity {measured.sensitivity:.2f}, specificity {measured.specificity:.2f}, n {measured.n}"
 
 
 def _measured(finding: FindingScore) -> str:
     if finding.measured is None:
-        return "not measured"
-    measured = finding.measured
-    return f"sensitivity {measured.sensitivity:.2f}, specificity {measured.specificity:.2f}, n {measured.n}"
+        return "not told by these MR sequences" if finding.note else "not measured"
+    return _figures(finding.measured)
 
 
 def _notices(notices: Sequence[str]) -> None:

@@ -29,7 +29,8 @@ from search_api.query import QueryError
 from search_api.retrieval import Shelves
 from search_api.scan_answers import ReportCheck, Statement, Unmentioned
 from search_api.scoring import EncodedScans, encode_scans, only_brain
-from search_api.text_check import contradictions, says_normal, sides_of
+from search_api.sides import sides_of
+from search_api.text_check import comparable, contradictions, says_normal
 
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
 _OF_STATED = 0.2  # of that share: for what reports state; the rest is for what they deny or leave out
@@ -69,6 +70,7 @@ def check_against(
     if scans is None:
         return _of_text_alone(encoder, report)
     measured = [score.finding for score in scans.findings if score.threshold is not None]
+    known = {finding.name: finding.title for finding in encoder.findings}
     likely = _Likeness(encoder, measured)
     named = [(sentence, name) for sentence in report.sentences for name in _findings_of(likely, sentence)]
     stated = {name for sentence, name in named if sentence.assertion is Assertion.PRESENT} & set(measured)
@@ -80,11 +82,12 @@ def check_against(
         )
     )
     sides = _Sides(encoder, scans)
-    statements = []
+    flagged: dict[tuple[str, str], Statement] = {}
     for sentence, name in named:
         found = _judge(sentence, specific.get(name), sensitive.get(name)) or sides.judge(sentence, specific.get(name))
         if found is not None:
-            statements.append(found)
+            flagged.setdefault((name, found.kind), found)  # a finding that several sentences state is flagged once
+    statements = list(flagged.values())
     mentioned = {name for _, name in named}
     unmentioned = _unmentioned(_broad(encoder, specific), mentioned)
     if precedents is not None:
@@ -99,30 +102,36 @@ def check_against(
     notices = list(scans.notices)
     if all(score.threshold is None for score in specific.values()):
         notices.append("Nothing was measured for this encoder: without thresholds nothing can be flagged.")
+    elif not_told := [name for name in dict.fromkeys(name for _, name in named) if name not in measured]:
+        notices.append(
+            f"Not compared, since the scan has no threshold for it: {', '.join(known.get(name, name.replace('_', ' ')) for name in not_told)}."
+        )
     return ReportCheck(
         statements=tuple(statements),
         unmentioned=tuple(unmentioned),
         findings=scans.findings,
-        checked=len({sentence.number for sentence, _ in named}),
+        checked=len({sentence.number for sentence, name in named if name in measured}),
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
         notices=(*notices, *_unread(report, bool(named))),
-        contradictions=contradictions(report),
+        contradictions=contradictions(report, encoder.findings),
     )
 
 
 def _of_text_alone(encoder: Encoder, report: Report) -> ReportCheck:
     named = {sentence.number for sentence in report.sentences if named_findings(sentence)}
-    told = "No scan was given: only whether findings and impression agree with each other was looked at."
+    told = ["No scan was given: only whether findings and impression agree with each other was looked at."]
+    if named and not comparable(report):
+        told.append("Findings and an impression were not told apart by their headings: nothing could be compared.")
     return ReportCheck(
         statements=(),
         unmentioned=(),
         findings=(),
-        checked=len(named),
+        checked=len(named) if comparable(report) else 0,
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
-        notices=(told, *_unread(report, bool(named))),
-        contradictions=contradictions(report),
+        notices=(*told, *_unread(report, bool(named))),
+        contradictions=contradictions(report, encoder.findings),
     )
 
 
@@ -216,8 +225,18 @@ def _statement(
         threshold=round(float(score.threshold or 0.0), 4),
         message=f"Flagged for review. {message}",
         kind=kind,
-        measured=score.measured,
+        false_alarms=_false_alarms(score, kind),
     )
+
+
+def _false_alarms(score: FindingScore, kind: str) -> tuple[float, float, float] | None:
+    """A denial is flagged wrongly where the finding is not there, a statement where it is; sides were not measured."""
+    if score.measured is None or kind == "side":
+        return None
+    denied = kind == "denied"
+    share = score.measured.specificity if denied else score.measured.sensitivity
+    low, high = score.measured.specificity_interval if denied else score.measured.sensitivity_interval
+    return round(1 - share, 4), round(1 - high, 4), round(1 - low, 4)
 
 
 def _broad(encoder: Encoder, scores: Mapping[str, FindingScore]) -> tuple[FindingScore, ...]:
@@ -233,7 +252,7 @@ def _unmentioned(findings: Sequence[FindingScore], mentioned: set[str]) -> list[
             score=round(finding.score, 4),
             threshold=round(finding.threshold, 4),
             message=f"Flagged for review. The report says nothing of {finding.title}.",
-            measured=finding.measured,
+            false_alarms=_false_alarms(finding, "denied"),
         )
         for finding in findings
         if finding.threshold is not None

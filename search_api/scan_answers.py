@@ -89,8 +89,9 @@ class Place(Document):
 class Suggestion(Document):
     """A flagged finding for the report, as a draft `sentence`, with what speaks for it.
 
-    `sequence` is the MR sequence that shows it best by its score; `similar` are reported cases nearest to the scan that
-    have the finding, `look_alike` is the nearest that has not.
+    `sequence` is the MR sequence that shows it best by its score; `alternatives` are the titles of other flagged
+    findings that show most in the same place. `similar` are reported cases near to the scan that have the finding,
+    `look_alike` is the nearest that has not.
     """
 
     rank: int
@@ -100,6 +101,7 @@ class Suggestion(Document):
     score: FindingScore
     sequence: str | None
     place: Place | None
+    alternatives: tuple[str, ...] = ()
     similar: tuple[Hit, ...] = ()
     look_alike: tuple[Hit, ...] = ()
 
@@ -120,8 +122,9 @@ class Suggestions(Document):
 class Statement(Document):
     """A report sentence about a finding that the scan does not bear out: stated, denied, or on the other side.
 
-    `measured` says how often the threshold flags examinations with and without the finding; `similar` are reported
-    cases near to the scan whose reports side with the scan.
+    `false_alarms` is how often a right statement was flagged so where that was measured: share, and the ends of its
+    95 % interval; None for a side, which has no threshold. `similar` are reported cases near to the scan whose reports
+    side with the scan.
     """
 
     text: str
@@ -133,7 +136,7 @@ class Statement(Document):
     threshold: float
     message: str
     kind: Literal["stated", "denied", "side"] = "stated"
-    measured: Measured | None = None
+    false_alarms: tuple[float, float, float] | None = None
     similar: tuple[Hit, ...] = ()
 
 
@@ -146,7 +149,7 @@ class Unmentioned(Document):
     score: float
     threshold: float
     message: str
-    measured: Measured | None = None
+    false_alarms: tuple[float, float, float] | None = None
     similar: tuple[Hit, ...] = ()
 
 
@@ -164,7 +167,7 @@ class Contradiction(Document):
 
 @dataclass(frozen=True, slots=True)
 class ReportCheck(Document):
-    """`checked` counts the report's sentences that name a finding of the catalogue.
+    """`checked` counts the report's sentences that could be compared: with a finding's threshold, or with each other.
 
     `findings` are empty where no scan was given: then only the report's own `contradictions` were looked for.
     """

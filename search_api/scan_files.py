@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from encoders.sequences import MRSequence, parse_sequence, recognise_sequence
-from encoders.volume import Frame, Volume, VolumeError, read_volume
+from encoders.volume import Frame, Volume, VolumeError, parse_frame, read_volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,18 @@ def read_scans(
         first = refused[0] if refused else RefusedFile("", "no_scans", "No scan was given", "Give a NIfTI file.")
         raise FileRefused(first.code, first.message, first.hint)
     return volumes, refused
+
+
+def read_all_scans(
+    files: Sequence[Path], sequences: Sequence[MRSequence], called: Sequence[str], frame: str
+) -> list[Volume]:
+    """`read_scans` of files that belong together: where one cannot be used, none is. None for no files."""
+    if not files:
+        return []
+    volumes, refused = read_scans(files, sequences, called, parse_frame(frame))
+    if refused:
+        raise FileRefused(refused[0].code, f"{refused[0].item}: {refused[0].message}", refused[0].hint)
+    return volumes
 
 
 def read_scan(path: Path, frame: Frame = None) -> Volume:

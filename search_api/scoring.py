@@ -5,6 +5,7 @@ The findings and their calibration belong to the encoder; what a case is retriev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ from search_api.scan_answers import ScoredSeries, ScoreReport
 
 MOST_SERIES = 20
 MOST_SENTENCES = 20
+LONGEST_SENTENCE = 2_000  # characters
+_WORD = re.compile(r"[^\W\d_]{2,}")
 LEAST_COVERAGE = 0.3  # of a brain: what shows less is like nothing that a threshold was measured on
 
 
@@ -102,8 +105,8 @@ def only_brain(scans: EncodedScans) -> EncodedScans:
     if not scans.brain:
         raise EncodingError(
             "not_brain_mri",
-            "What was uploaded does not look like a brain MRI.",
-            "Check the file and its MR sequence; `insist` searches with it all the same.",
+            "What was given does not look like a brain MRI.",
+            "Check the file and its MR sequence; a search alone can be made to `insist`.",
         )
     return scans
 
@@ -114,11 +117,15 @@ def score_report(encoder: Encoder, volumes: Sequence[Volume], ask: Sequence[str]
     Raises
     ------
     QueryError
-        as encode_scans; `too_many_sentences`, `no_words`, `no_asking` where the encoder answers no sentences
+        as encode_scans; `too_many_sentences`, `too_long`, `no_words`, `no_asking` where the encoder answers none
     EncodingError
         as encode_scans
     """
     sentences = tuple(dict.fromkeys(sentence.strip() for sentence in ask if sentence.strip()))
+    if any(len(sentence) > LONGEST_SENTENCE for sentence in sentences):
+        raise QueryError("too_long", f"Expected sentences of at most {LONGEST_SENTENCE} characters", "Shorten them.")
+    if not all(_WORD.search(sentence) for sentence in sentences):
+        raise QueryError("no_words", "Expected sentences with at least one word each", "Write a finding.")
     if len(sentences) > MOST_SENTENCES:
         raise QueryError(
             "too_many_sentences", f"Expected at most {MOST_SENTENCES} sentences, got {len(sentences)}", "Ask again."
@@ -139,13 +146,16 @@ def _asked(encoder: Encoder, scans: EncodedScans, sentences: Sequence[str]) -> t
     if sentences and not isinstance(encoder, Bundle):
         raise QueryError("no_asking", "This encoder scores the findings of its catalogue only", "Load a bundle.")
     try:
-        return tuple(
+        asked = tuple(
             encoder.ask(scans.embedding, sentence, scans.sequences)
             for sentence in sentences
             if isinstance(encoder, Bundle)
         )
     except TextError as error:
         raise QueryError("no_words", "Expected sentences with at least one word each", "Write a finding.") from error
+    if any(score.threshold is not None for score in scans.findings):
+        return asked
+    return tuple(replace(one, above_normal=None) for one in asked)  # nothing like the scan was measured
 
 
 def _scored(number: int, volume: Volume, encoding: SeriesEncoding) -> ScoredSeries:

@@ -6,8 +6,9 @@ one, and never a size: the masks of the networks are too coarse to be measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from search_api.scoring import MOST_SERIES, EncodedScans, encode_scans, only_bra
 from search_api.slices import read_stored
 
 MOST = 5
+SAME_PLACE_MM = 15.0
 _ARTICLED = {"left": "on the left", "right": "on the right"}
 
 
@@ -34,6 +36,17 @@ class _Shown:
 
     number: int | None
     side: Literal["left", "right"] | None
+
+
+@dataclass(slots=True)
+class _Group:
+    """A finding to suggest, and the others that show in the same place."""
+
+    finding: Finding
+    score: FindingScore
+    shown: _Shown
+    place: Place | None
+    alternatives: list[str]
 
 
 def for_scans(shelves: Shelves, folding: Folding, encoder: Encoder, volumes: Sequence[Volume]) -> Suggestions:
@@ -55,12 +68,15 @@ def for_case(shelves: Shelves, folding: Folding, encoder: Encoder, key: str) -> 
         `not_brain_mri`
     """
     identity = shelves.store.id_of(key)
-    series = shelves.store.examination(key).series
-    numbers = [one.number for one in series if one.sequence in encoder.sequences][:MOST_SERIES]
+    examination = shelves.store.examination(key)
+    numbers = [one.number for one in examination.series if one.sequence in encoder.sequences][:MOST_SERIES]
     volumes = [read_stored(shelves.store, key, number) for number in numbers]
     scans = only_brain(encode_scans(encoder, volumes))
     precedents = Precedents.of(shelves, folding, scans.series, person_of_case(shelves, identity))
-    return suggest(encoder, volumes, scans, precedents, numbers)
+    suggested = suggest(encoder, volumes, scans, precedents, numbers)
+    if examination.report is None:
+        return suggested
+    return replace(suggested, notices=(*suggested.notices, "This examination has a report already."))
 
 
 def suggest(
@@ -75,30 +91,26 @@ def suggest(
     `numbers` are those by which the series are named in the answer, from 1 on where none are given.
     """
     known = {finding.name: finding for finding in encoder.findings}
-    flagged = _flagged(scans.findings, known)
-    suggestions = []
-    for rank, score in enumerate(flagged, start=1):
+    groups: list[_Group] = []
+    for score in _flagged(scans.findings, known):
         finding = known[score.finding]
         shown = _where(encoder, finding, scans)
-        series = None if shown.number is None else scans.scored[shown.number]
-        suggestions.append(
-            Suggestion(
-                rank=rank,
-                finding=finding.name,
-                title=finding.title,
-                sentence=_sentence(finding, shown.side, None if series is None else series.sequence),
-                score=score,
-                sequence=None if series is None else series.sequence,
-                place=_place(encoder, volumes, finding, shown, numbers),
-                similar=precedents.having(finding.name) if precedents else (),
-                look_alike=precedents.lacking(finding.name, 1) if precedents else (),
-            )
-        )
+        place = _place(encoder, volumes, finding, shown, numbers)
+        same = next((group for group in groups if _same(place, group.place)), None)
+        if same is None:
+            groups.append(_Group(finding, score, shown, place, []))
+        else:
+            same.alternatives.append(finding.title)
+    suggestions = tuple(
+        _suggestion(rank, group, scans, precedents) for rank, group in enumerate(groups[:MOST], start=1)
+    )
     notices = list(scans.notices)
-    if not flagged:
+    if all(score.threshold is None for score in scans.findings):
+        notices.append("No threshold applies to this scan: nothing can be suggested.")
+    elif not groups:
         notices.append("No finding reaches its threshold: nothing is suggested, which does not make a scan normal.")
     return Suggestions(
-        suggestions=tuple(suggestions),
+        suggestions=suggestions,
         abnormal=scans.findings[0],
         findings=scans.findings,
         encoder_id=encoder.encoder_id,
@@ -111,7 +123,31 @@ def _flagged(scores: Sequence[FindingScore], known: dict[str, Finding]) -> list[
     """The flagged findings, likeliest first; what a flagged one is a kind of is said by it already."""
     flagged = [score for score in scores[1:] if score.flagged]
     said = {known[score.finding].kind_of for score in flagged}
-    return sorted((one for one in flagged if one.finding not in said), key=lambda one: -one.score)[:MOST]
+    return sorted((one for one in flagged if one.finding not in said), key=lambda one: -one.score)
+
+
+def _suggestion(rank: int, group: _Group, scans: EncodedScans, precedents: Precedents | None) -> Suggestion:
+    name, shown = group.finding.name, group.shown
+    sequence = None if shown.number is None else scans.scored[shown.number].sequence
+    return Suggestion(
+        rank=rank,
+        finding=name,
+        title=group.finding.title,
+        sentence=_sentence(group.finding, shown.side, sequence, group.alternatives),
+        score=group.score,
+        sequence=sequence,
+        place=group.place,
+        alternatives=tuple(group.alternatives),
+        similar=precedents.having(name) if precedents else (),
+        look_alike=precedents.lacking(name, 1) if precedents else (),
+    )
+
+
+def _same(one: Place | None, other: Place | None) -> bool:
+    """Whether two findings show most in the same place of the scan, where they are likely one lesion."""
+    if one is None or other is None:
+        return False
+    return math.dist(one.millimetres, other.millimetres) <= SAME_PLACE_MM
 
 
 def _where(encoder: Encoder, finding: Finding, scans: EncodedScans) -> _Shown:
@@ -147,12 +183,13 @@ def _place(
     return Place(number, sequence, (i, j, k), (x, y, z), shown.side)
 
 
-def _sentence(finding: Finding, side: str | None, sequence: str | None) -> str:
+def _sentence(finding: Finding, side: str | None, sequence: str | None, alternatives: Sequence[str] = ()) -> str:
     """A draft for the report.
 
-    >>> _sentence(Finding("glioma", "glioma", ("x",), ("y",)), "left", "FLAIR")
-    'Possible glioma on the left, most evident in FLAIR; for review.'
+    >>> _sentence(Finding("glioma", "glioma", ("x",), ("y",)), "left", "FLAIR", ["old infarct"])
+    'Possible glioma (or old infarct) on the left, most evident in FLAIR; for review.'
     """
+    others = f" (or {', or '.join(alternatives)})" if alternatives else ""
     where = f" {_ARTICLED[side]}" if side else ""
     seen = f", most evident in {sequence}" if sequence else ""
-    return f"Possible {finding.title}{where}{seen}; for review."
+    return f"Possible {finding.title}{others}{where}{seen}; for review."

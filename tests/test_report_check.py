@@ -9,7 +9,7 @@ import pytest
 from search_cases import write_volume
 from toy_encoder import ToyEncoder
 
-from encoders.calibration import OperatingPoint
+from encoders.calibration import Measured, OperatingPoint
 from encoders.findings import Finding, FindingScore
 from encoders.volume import Volume, read_volume
 from search_api.query import QueryError
@@ -141,3 +141,29 @@ def test_the_words_are_for_review_and_never_a_diagnosis(scan: Volume, tmp_path: 
     assert words
     assert "diagnos" not in words.casefold()
     assert "detected" not in words.casefold()
+
+
+def test_what_the_scan_has_no_threshold_for_is_not_counted_as_compared_and_is_named(scan: Volume) -> None:
+    checked = check(FixedScores(), [scan], "Right frontal meningioma. Colloid cyst. No infarct.")
+    assert checked.checked == 2
+    assert any(notice.startswith("Not compared") and "cyst" in notice for notice in checked.notices)
+
+
+def test_false_alarms_are_those_of_the_kind_of_flag(scan: Volume) -> None:
+    class Figured(FixedScores):
+        def score(self, embedding, point=None, sequences=None):
+            figures = Measured(0.9, 0.7, 100, (0.8, 0.95), (0.6, 0.8), "made up")
+            return tuple(replace(one, measured=figures) for one in super().score(embedding, point, sequences))
+
+    checked = check(
+        Figured(hydrocephalus=0.95, meningioma=0.05, haemorrhage=0.9), [scan], "No hydrocephalus. Meningioma."
+    )
+    denied, stated = checked.statements
+    assert (denied.kind, denied.false_alarms) == ("denied", (0.3, 0.2, 0.4))
+    assert (stated.kind, stated.false_alarms) == ("stated", (0.1, 0.05, 0.2))
+    assert checked.unmentioned[0].false_alarms == (0.3, 0.2, 0.4)
+
+
+def test_a_finding_that_several_sentences_state_is_flagged_once(scan: Volume) -> None:
+    checked = check(FixedScores(meningioma=0.05), [scan], "FINDINGS: Frontal meningioma. IMPRESSION: Meningioma.")
+    assert [one.text for one in checked.statements] == ["Frontal meningioma."]

@@ -27,7 +27,8 @@ def calibration_chapters(bundle: Bundle, sequences: Sequence[MRSequence] | None 
         ),
         Picture("ROC curves (blue) and precision against sensitivity (red).", partial(draw_curves, calibrations)),
     )
-    chapters = [Chapter("Calibrated scores", reliability_table(figures), figures, pictures)]
+    title = "Calibrated scores" if sequences is None else f"Calibrated scores of {', '.join(sequences)}"
+    chapters = [Chapter(title, reliability_table(figures), figures, pictures)]
     if sequences is None:
         by_sets = told_by_sets(bundle)
         chapters.append(Chapter("By MR sequences", sets_table(by_sets), by_sets))

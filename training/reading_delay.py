@@ -40,7 +40,11 @@ class Department:
 
     def __post_init__(self) -> None:
         if not (0 < self.arrivals <= 5_000 and 0 < self.capacity <= 5_000 and 0 <= self.backlog <= 500_000):
-            raise DepartmentError("Expected 0 to 5,000 arrivals and readings a day and a backlog of at most 500,000")
+            raise DepartmentError(
+                "Expected more than 0 and at most 5,000 arrivals and readings a day, and a backlog of at most 500,000"
+            )
+        if self.arrivals > self.capacity:
+            raise DepartmentError("Expected no more arrivals a day than are read: delays would grow without end")
         if not 0 < self.prevalence < 1 or not 1 <= self.days <= 1_000:
             raise DepartmentError("Expected a prevalence between 0 and 1, and 1 to 1,000 days")
 

@@ -45,11 +45,15 @@ def reliability_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, one in figures.items():
+        point = "not told | |"
+        if one["told"]:
+            point = (
+                f"{one['operating_point']} | {interval_cell(one['sensitivity'], *one['sensitivity_interval'])}"
+                f" | {interval_cell(one['specificity'], *one['specificity_interval'])} |"
+            )
         lines.append(
             f"| {name} | {one['positives']}/{one['n']} | {interval_cell(one['area'], *one['area_interval'])}"
-            f" | {one['brier']:.3f} ({one['brier_of_prevalence']:.3f}) | {one['calibration_error']:.3f}"
-            f" | {one['operating_point']} | {interval_cell(one['sensitivity'], *one['sensitivity_interval'])}"
-            f" | {interval_cell(one['specificity'], *one['specificity_interval'])} |"
+            f" | {one['brier']:.3f} ({one['brier_of_prevalence']:.3f}) | {one['calibration_error']:.3f} | {point}"
         )
     return "\n".join(lines)
 
@@ -109,6 +113,7 @@ def _figures(calibration: Calibration) -> Figures:
     return {
         "n": len(scores),
         "positives": len(present),
+        "told": calibration.told,
         **_area(calibration),
         "brier": float(((scores - truth) ** 2).mean()),
         "brier_of_prevalence": float(truth.mean() * (1 - truth.mean())),
@@ -131,8 +136,9 @@ def _area(calibration: Calibration) -> Figures:
 
 
 def _bins(scores: Array, truth: Array) -> list[Figures]:
-    """Examinations in order of their score, cut into parts of about the same size."""
-    parts = np.array_split(np.argsort(scores, kind="stable"), min(BINS, len(scores)))
+    """Examinations in order of their score, equal ones in any order, cut into parts of about the same size."""
+    chance = np.random.default_rng(0).random(len(scores))
+    parts = np.array_split(np.lexsort((chance, scores)), min(BINS, len(scores)))
     return [
         {
             "n": len(rows),
