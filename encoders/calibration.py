@@ -132,18 +132,24 @@ class Calibration:
         return float(np.nextafter(below, 2.0))
 
     def _predictive_threshold(self, point: OperatingPoint) -> float:
-        """The lowest threshold that reaches a positive, or the highest that reaches a negative predictive value."""
+        """The lowest threshold that reaches a positive, or the highest that reaches a negative predictive value.
+
+        What speaks against it, false alarms or misses, is taken at the upper end of its 95 % interval: that a few
+        examinations showed none does not mean that there are none.
+        """
         present, absent = self.choosing.present, self.choosing.absent
         candidates = np.unique(np.concatenate([present, absent]))
         share = 0.5 if point.prevalence is None else point.prevalence
-        flagged = share * (1 - np.searchsorted(present, candidates) / len(present))
-        false = (1 - share) * (1 - np.searchsorted(absent, candidates) / len(absent))
+        missed, passed = np.searchsorted(present, candidates), np.searchsorted(absent, candidates)
         with np.errstate(invalid="ignore"):
             if point.aim == "ppv":
-                reached = candidates[flagged / (flagged + false) >= point.value]
+                flagged = share * (1 - missed / len(present))
+                alarms = [wilson_interval(len(absent) - int(count), len(absent))[1] for count in passed]
+                reached = candidates[flagged / (flagged + (1 - share) * np.array(alarms)) >= point.value]
             else:
-                right = (1 - share) - false
-                reached = candidates[right / (right + share - flagged) >= point.value][::-1]
+                right = (1 - share) * passed / len(absent)
+                misses = [wilson_interval(int(count), len(present))[1] for count in missed]
+                reached = candidates[right / (right + share * np.array(misses)) >= point.value][::-1]
         if not len(reached):
             raise UnreachableError(f"No threshold reaches {point}")
         return float(reached[0])

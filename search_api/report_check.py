@@ -103,9 +103,8 @@ def check_against(
     if all(score.threshold is None for score in specific.values()):
         notices.append("Nothing was measured for this encoder: without thresholds nothing can be flagged.")
     elif not_told := [name for name in dict.fromkeys(name for _, name in named) if name not in measured]:
-        notices.append(
-            f"Not compared, since the scan has no threshold for it: {', '.join(known.get(name, name.replace('_', ' ')) for name in not_told)}."
-        )
+        titles = ", ".join(known.get(name, name.replace("_", " ")) for name in not_told)
+        notices.append(f"Not compared, since the scan has no threshold for it: {titles}.")
     return ReportCheck(
         statements=tuple(statements),
         unmentioned=tuple(unmentioned),
