@@ -16,6 +16,7 @@ import numpy as np
 from encoders.bundle import Bundle, Encoder
 from encoders.explain import explain_finding, mask_classes_of, side_of
 from encoders.findings import Finding, FindingScore
+from encoders.vision import VENTRICLES
 from encoders.volume import Volume
 from search_api.folding import Folding
 from search_api.hits import person_of_case
@@ -26,7 +27,7 @@ from search_api.scoring import MOST_SERIES, EncodedScans, encode_scans, only_bra
 from search_api.slices import read_stored
 
 MOST = 5
-SAME_PLACE_MM = 15.0
+SAME_PLACE_MM = 30.0  # the peaks of a large lesion lie apart from series to series
 _ARTICLED = {"left": "on the left", "right": "on the right"}
 
 
@@ -40,12 +41,13 @@ class _Shown:
 
 @dataclass(slots=True)
 class _Group:
-    """A finding to suggest, and the others that show in the same place."""
+    """A finding to suggest, whether it is a lesion that has a place, and the others that show in the same one."""
 
     finding: Finding
     score: FindingScore
     shown: _Shown
     place: Place | None
+    lesion: bool
     alternatives: list[str]
 
 
@@ -96,9 +98,10 @@ def suggest(
         finding = known[score.finding]
         shown = _where(encoder, finding, scans)
         place = _place(encoder, volumes, finding, shown, numbers)
-        same = next((group for group in groups if _same(place, group.place)), None)
+        lesion = mask_classes_of(finding) != (VENTRICLES,)
+        same = next((group for group in groups if lesion and group.lesion and _same(place, group.place)), None)
         if same is None:
-            groups.append(_Group(finding, score, shown, place, []))
+            groups.append(_Group(finding, score, shown, place, lesion, []))
         else:
             same.alternatives.append(finding.title)
     suggestions = tuple(

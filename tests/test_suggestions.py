@@ -163,3 +163,13 @@ def test_a_stored_glioma_is_suggested_in_its_place(tmp_path: Path) -> None:
         assert all(0 <= index < length for index, length in zip(one.place.voxel, volume.voxels.shape, strict=True))
         back = volume.affine[:3, :3] @ one.place.voxel + volume.affine[:3, 3]
         assert max(abs(back - one.place.millimetres)) <= 0.51 * max(volume.spacing) + 0.1
+
+
+def test_findings_in_one_place_are_one_suggestion_and_ventricles_are_another() -> None:
+    from search_api.scan_answers import Place
+    from search_api.suggestions import _same, _sentence
+
+    here, near, far = (Place(1, "FLAIR", (0, 0, 0), (x, 0.0, 0.0)) for x in (0.0, 20.0, 50.0))
+    assert _same(here, near) and not _same(here, far) and not _same(here, None)
+    sentence = _sentence(GLIOMA, "left", "FLAIR", ["old infarct", "meningioma"])
+    assert sentence == "Possible glioma (or old infarct, or meningioma) on the left, most evident in FLAIR; for review."
