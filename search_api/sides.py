@@ -47,14 +47,15 @@ _PARTS = (
 )
 _PART = tuple((name, re.compile(rf"(?:{pattern})")) for name, pattern in _PARTS)
 _LESION = re.compile(
-    r"mass|lesion|tumou?r|glio|mening|schwannom|metasta|abscess|cyst|infarct|stroke|ha?em|bleed|subdural|extradural|epidural"
-    r"|mca|aca|pca|territor|middle|anterior|posterior|lobe|lacun|atroph|cavern|cavit|ventric|collection|focus|foci|paramedian"
+    r"mass|lesion|tumou?r|glio|mening|schwannom|metasta|abscess|cyst|infarct|stroke|ha?em|bleed|subdural|extradural"
+    r"|epidural|mca|aca|pca|territor|middle|anterior|posterior|lobe|lacun|atroph|cavern|cavit|ventric|collection"
+    r"|focus|foci|paramedian"
 )
 # What has a side of its own.
 _ELSEWHERE = re.compile(
-    r"weak|hemi(?!spher)|pares|plegi|droop|numb|sensor|neglect|anopia|anopsia|arm$|leg$|hand$|foot$|facial|face$|limb|gaze|visual|vision|"
-    r"eye$|optic|neuritis|headache|pain|seizure|deficit|symptom|hearing|ataxia|tremor|vertebral|carotid|evd|drain|shunt|"
-    r"cathet|craniotomy|burr|sinus|mastoid|orbit|shift|handed|horn"
+    r"weak|hemi(?!spher)|pares|plegi|droop|numb|sensor|neglect|anopia|anopsia|arm$|leg$|hand$|foot$|facial|face$|limb"
+    r"|gaze|visual|vision|eye$|optic|neuritis|headache|pain|seizure|deficit|symptom|hearing|ataxia|tremor|vertebral"
+    r"|carotid|evd|drain|shunt|cathet|craniotomy|burr|sinus|mastoid|orbit|shift|handed|horn"
 )
 _REACH = 4  # words after a side in which its part or lesion may stand
 

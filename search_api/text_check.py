@@ -33,7 +33,8 @@ _PAST = re.compile(
     r"\b(?:treated|clipped|coiled|resected|resolved|previous|prior|removed|post[- ]operative|status post)\b"
 )
 _OUTSIDE = re.compile(
-    r"\b(?:lung|liver|bones?|bony|calvari\w*|skull|spin\w+|neck|extracranial|cervical|breast|nod(?:e|al)s?|abdom\w+|aort\w+)\b"
+    r"\b(?:lung|liver|bones?|bony|calvari\w*|skull|spin\w+|neck|extracranial|cervical|breast|nod(?:e|al)s?|abdom\w+"
+    r"|aort\w+)\b"
 )
 _SPARED = re.compile(r"\b(?:normal|preserved|unremarkable|spared|intact|clear)\b")
 _EXCEPTION = re.compile(r"(?:other than|except|apart from|aside from|besides|beyond)\b", re.IGNORECASE)

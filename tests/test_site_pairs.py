@@ -67,6 +67,7 @@ def test_the_networks_go_on_learning_from_ingested_pairs(
     tiny: VisionTraining, bundle: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(site_pairs, "LEAST_SERIES", 6)
+    monkeypatch.setattr(site_pairs, "REPORTS", 20)
     made = train_on_site(tiny, data, tmp_path / "run", bundle, quiet)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
     learned = {name for name, count in metrics["series"].items() if count >= 6}
