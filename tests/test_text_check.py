@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from encoders.bundle import PRETRAINED
+from encoders.findings import load_findings
 from indexer.report_text import make_report
 from search_api.text_check import contradictions
 from training.phantoms.reports import write_report
@@ -95,3 +99,19 @@ def test_each_kind_of_error_changes_the_report_and_only_where_it_can() -> None:
             assert text == error(facts, seed)
             if not facts.labels["abnormal"] and kind not in ("false finding", "another examination's report"):
                 assert text is None, kind
+
+
+def blocks(name: str) -> list[str]:
+    parts = (Path(__file__).parent / "data" / name).read_text("utf-8").split("\n### ")[1:]
+    return [part.partition("\n")[2] for part in parts]
+
+
+def test_tricky_reports_that_agree_are_left_alone_and_most_that_do_not_are_found() -> None:
+    """The rules were written with these in view: they hold what was reached, and measure nothing new."""
+    catalogue = load_findings(PRETRAINED / "findings.toml")
+    agreeing, not_agreeing = (
+        [bool(contradictions(report, catalogue)) for text in blocks(name) if (report := make_report({}, text))]
+        for name in ("consistent_reports.txt", "contradictory_reports.txt")
+    )
+    assert sum(agreeing) <= 2 and len(agreeing) > 150
+    assert sum(not_agreeing) >= 37 and len(not_agreeing) > 50
