@@ -120,13 +120,14 @@ def test_a_site_calibrates_on_its_own_reports(
     shutil.copytree(data, tmp_path / "data")
     rebuild(tmp_path / "data", bundle)
     examined = site_set(bundle, settings, tmp_path / "data")
-    assert 0 < examined.count == len(examined.present["abnormal"]) <= CASES
+    assert 0 < examined.count <= CASES
+    assert examined.present and all(len(labels) == examined.count for labels in examined.present.values())
     monkeypatch.setattr(calibration_set, "LEAST_EACH", 1)
     examined.save(bundle.folder, bundle.encoder_id)
     calibrated = encoders.load(bundle.folder)
     sequences = [MRSequence.T1W, MRSequence.FLAIR]
     found = calibrated.calibrations(sequences)
-    assert "abnormal" in found
+    assert found
     assert all("this site" in one.data for one in found.values())
     scores = calibrated.score(examined.vectors[0], sequences=sequences)
     assert {one.finding for one in scores if one.threshold is not None} == {
