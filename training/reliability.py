@@ -45,7 +45,7 @@ def reliability_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, one in figures.items():
-        point = "not told | |"
+        point = "not told | | |"
         if one["told"]:
             point = (
                 f"{one['operating_point']} | {interval_cell(one['sensitivity'], *one['sensitivity_interval'])}"
