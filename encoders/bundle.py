@@ -111,6 +111,7 @@ class Bundle:
         self.finding_names, self.mask_classes = config.findings, config.mask_classes
         self.neurobert = NeuroBERT.load(folder / "text")
         self._networks = {entry.file: _network(folder / entry.file, config) for entry in self.entries}
+        self._weights = [entry.weight for entry in self.entries]
         self._range = load_rules(folder / RANGE_FILE)
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
         self.findings = load_findings(folder / "findings.toml")
@@ -196,19 +197,21 @@ class Bundle:
         )
 
     def ask(
-        self, embedding: NDArray[np.float32], sentence: str, sequences: Sequence[MRSequence] | None = None
-    ) -> AskedScore:
-        """How near an embedding (D,) lies to any sentence, and to how many measured normal examinations it is nearer.
+        self, embedding: NDArray[np.float32], sentences: Sequence[str], sequences: Sequence[MRSequence] | None = None
+    ) -> tuple[AskedScore, ...]:
+        """How near an embedding (D,) lies to any sentences, and nearer than how many measured normal examinations.
 
         `sequences` are those that the embedding was made of, None for all. Raises TextError for a text without words.
         """
-        vector = self.encode_texts([sentence])[0]
-        measured, similarity = self.calibration_set, float(embedding @ vector)
+        vectors, measured = self.encode_texts(sentences), self.calibration_set
+        similarities = (vectors @ embedding).tolist()
         if measured is None:
-            return AskedScore(sentence, similarity, None, 0, "")
-        normal = measured.normal(self._networks_of(sequences), [entry.weight for entry in self.entries]) @ vector
-        share = float((normal < similarity).mean()) if len(normal) else None
-        return AskedScore(sentence, similarity, share, len(normal), f"{measured.data}, {measured.date}")
+            return tuple(AskedScore(*pair, None, 0, "") for pair in zip(sentences, similarities, strict=True))
+        normal = measured.normal(self._networks_of(sequences), self._weights)
+        above = normal @ vectors.T < np.array(similarities, np.float32)
+        shares = above.mean(axis=0).tolist() if len(normal) else [None] * len(sentences)
+        rest = (len(normal), f"{measured.data}, {measured.date}")
+        return tuple(AskedScore(*row, *rest) for row in zip(sentences, similarities, shares, strict=True))
 
     def calibrations(self, sequences: Sequence[MRSequence] | None = None) -> dict[str, Calibration]:
         """The findings' calibrations for examinations of these MR sequences, None for all that were measured."""
@@ -217,8 +220,7 @@ class Bundle:
             return {}
         if networks not in self._calibrations:
             names = [finding.name for finding in self.findings]
-            weights = [entry.weight for entry in self.entries]
-            self._calibrations[networks] = measured.calibrations(names, networks, weights, self.raw_scores)
+            self._calibrations[networks] = measured.calibrations(names, networks, self._weights, self.raw_scores)
         return self._calibrations[networks]
 
     def _networks_of(self, sequences: Sequence[MRSequence] | None) -> frozenset[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class ScoreSet:
     absent: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     """Platt scaling of one finding's raw score, and the two score sets behind its thresholds."""
 
@@ -99,7 +100,7 @@ class Calibration:
     measuring: ScoreSet
     data: str
 
-    @property
+    @cached_property
     def told(self) -> bool:
         """Whether the score tells the finding from its absence at all, in the choosing and in the measuring set.
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,6 +36,7 @@ from search_api.fusion import Channel, normalised, rank
 from search_api.hits import Person, hits_of, person_of_case, person_of_scans
 from search_api.match_quality import MatchQuality
 from search_api.passing import PassingCache
+from search_api.precedents import Precedents
 from search_api.query import Query, understand
 from search_api.question import Question
 from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
@@ -178,7 +180,8 @@ class SearchEngine:
     def check_report(self, volumes: Sequence[Volume], report: str) -> ReportCheck:
         """Compare a provisional report with its scan, or with itself alone; raises QueryError `empty_report`."""
         began = time.perf_counter()
-        check = report_check.check_among(self._snapshot.shelves, self._snapshot.folding, self._encoder, volumes, report)
+        look_up = partial(Precedents.of, self._snapshot.shelves, self._snapshot.folding)
+        check = report_check.check(self._encoder, volumes, report, look_up)
         return replace(check, milliseconds=_milliseconds_since(began))
 
     def suggest(self, volumes: Sequence[Volume] = (), key: str | None = None) -> Suggestions:

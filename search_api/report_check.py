@@ -11,7 +11,7 @@ encoder. Everything here is flagged for review.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -23,10 +23,9 @@ from encoders.volume import Volume
 from indexer.cases import Assertion, Report, Section, Sentence
 from indexer.finding_words import named_findings
 from indexer.report_text import ReportError, make_report
-from search_api.folding import Folding
 from search_api.precedents import Precedents
 from search_api.query import QueryError
-from search_api.retrieval import Shelves
+from search_api.retrieval import SeriesQuery
 from search_api.scan_answers import ReportCheck, Statement, Unmentioned
 from search_api.scoring import EncodedScans, encode_scans, only_brain
 from search_api.sides import sides_of
@@ -39,8 +38,15 @@ _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 _SAME_SENTENCE = 0.85
 
 
-def check(encoder: Encoder, volumes: Sequence[Volume], text: str) -> ReportCheck:
+def check(
+    encoder: Encoder,
+    volumes: Sequence[Volume],
+    text: str,
+    look_up: Callable[[Sequence[SeriesQuery]], Precedents] | None = None,
+) -> ReportCheck:
     """Compare a report's statements with the scores of its scan, and with each other; without a scan the latter only.
+
+    `look_up` gives the cases of an index that lie near to the scan.
 
     Raises
     ------
@@ -50,16 +56,8 @@ def check(encoder: Encoder, volumes: Sequence[Volume], text: str) -> ReportCheck
         a series whose MR sequence is unknown or has no network; `not_brain_mri`
     """
     report = read_report(text)
-    return check_against(encoder, only_brain(encode_scans(encoder, volumes)) if volumes else None, report)
-
-
-def check_among(
-    shelves: Shelves, folding: Folding, encoder: Encoder, volumes: Sequence[Volume], text: str
-) -> ReportCheck:
-    """`check` with the cases of an index that side with the scan."""
-    report = read_report(text)
     scans = only_brain(encode_scans(encoder, volumes)) if volumes else None
-    precedents = Precedents.of(shelves, folding, scans.series) if scans else None
+    precedents = look_up(scans.series) if look_up and scans else None
     return check_against(encoder, scans, report, precedents)
 
 

@@ -143,14 +143,12 @@ def score_report(encoder: Encoder, volumes: Sequence[Volume], ask: Sequence[str]
 
 
 def _asked(encoder: Encoder, scans: EncodedScans, sentences: Sequence[str]) -> tuple[AskedScore, ...]:
-    if sentences and not isinstance(encoder, Bundle):
+    if not sentences:
+        return ()
+    if not isinstance(encoder, Bundle):
         raise QueryError("no_asking", "This encoder scores the findings of its catalogue only", "Load a bundle.")
     try:
-        asked = tuple(
-            encoder.ask(scans.embedding, sentence, scans.sequences)
-            for sentence in sentences
-            if isinstance(encoder, Bundle)
-        )
+        asked = encoder.ask(scans.embedding, sentences, scans.sequences)
     except TextError as error:
         raise QueryError("no_words", "Expected sentences with at least one word each", "Write a finding.") from error
     if any(score.threshold is not None for score in scans.findings):

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from encoders.bundle import Bundle, Encoder
-from encoders.explain import explain_finding, mask_classes_of, side_of
+from encoders.explain import mask_classes_of, side_of
 from encoders.findings import Finding, FindingScore
 from encoders.vision import VENTRICLES
 from encoders.volume import Volume
 from search_api.folding import Folding
+from search_api.heat import heat_of, hottest
 from search_api.hits import person_of_case
 from search_api.precedents import Precedents
 from search_api.retrieval import Shelves
@@ -28,7 +27,6 @@ from search_api.slices import read_stored
 
 MOST = 5
 SAME_PLACE_MM = 30.0  # the peaks of a large lesion lie apart from series to series
-_ARTICLED = {"left": "on the left", "right": "on the right"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +91,11 @@ def suggest(
     `numbers` are those by which the series are named in the answer, from 1 on where none are given.
     """
     known = {finding.name: finding for finding in encoder.findings}
+    alone = _alone(encoder, scans)
     groups: list[_Group] = []
     for score in _flagged(scans.findings, known):
         finding = known[score.finding]
-        shown = _where(encoder, finding, scans)
+        shown = _where(finding, scans, alone)
         place = _place(encoder, volumes, finding, shown, numbers)
         lesion = mask_classes_of(finding) != (VENTRICLES,)
         same = next((group for group in groups if lesion and group.lesion and _same(place, group.place)), None)
@@ -153,15 +152,24 @@ def _same(one: Place | None, other: Place | None) -> bool:
     return math.dist(one.millimetres, other.millimetres) <= SAME_PLACE_MM
 
 
-def _where(encoder: Encoder, finding: Finding, scans: EncodedScans) -> _Shown:
-    best: tuple[float, int] | None = None
-    sides = set()
+def _alone(encoder: Encoder, scans: EncodedScans) -> list[dict[str, FindingScore]]:
+    """The scores of each series by itself; none of one that does not count."""
+    found: list[dict[str, FindingScore]] = []
     for number, (encoding, scored) in enumerate(zip(scans.encodings, scans.scored, strict=True)):
         sequence = scans.sequence_of(number)
-        if sequence is None or (scored.not_brain_mri and scans.brain):
+        counts = sequence is not None and not (scored.not_brain_mri and scans.brain)
+        scores = encoder.score(encoding.embedding, sequences=[sequence]) if counts and sequence is not None else ()
+        found.append({one.finding: one for one in scores})
+    return found
+
+
+def _where(finding: Finding, scans: EncodedScans, alone: Sequence[dict[str, FindingScore]]) -> _Shown:
+    best: tuple[float, int] | None = None
+    sides = set()
+    for number, (encoding, scores) in enumerate(zip(scans.encodings, alone, strict=True)):
+        if not scores:
             continue
-        alone = {one.finding: one for one in encoder.score(encoding.embedding, sequences=[sequence])}
-        score = alone[finding.name]
+        score = scores[finding.name]
         if score.threshold is not None and (best is None or score.score > best[0]):
             best = (score.score, number)
         sides.add(side_of(finding, encoding.lesions))
@@ -176,14 +184,11 @@ def _place(
     if shown.number is None or not mask_classes_of(finding) or not isinstance(encoder, Bundle):
         return None
     volume = volumes[shown.number]
-    heat = explain_finding(encoder, volume, finding.name)
-    inverse = np.linalg.inv(volume.affine)
-    voxel = np.rint(inverse[:3, :3] @ np.array(heat.peak) + inverse[:3, 3]).astype(int)
-    i, j, k = np.clip(voxel, 0, np.array(volume.voxels.shape) - 1).tolist()
-    x, y, z = (round(value, 1) for value in heat.peak)
+    heat = heat_of(encoder, volume, finding.name, None)
+    x, y, z = (round(value, 1) for value in heat.heat.peak)
     sequence = None if volume.sequence is None else str(volume.sequence)
     number = shown.number + 1 if numbers is None else numbers[shown.number]
-    return Place(number, sequence, (i, j, k), (x, y, z), shown.side)
+    return Place(number, sequence, hottest(heat), (x, y, z), shown.side)
 
 
 def _sentence(finding: Finding, side: str | None, sequence: str | None, alternatives: Sequence[str] = ()) -> str:
@@ -193,6 +198,6 @@ def _sentence(finding: Finding, side: str | None, sequence: str | None, alternat
     'Possible glioma (or old infarct) on the left, most evident in FLAIR; for review.'
     """
     others = f" (or {', or '.join(alternatives)})" if alternatives else ""
-    where = f" {_ARTICLED[side]}" if side else ""
+    where = f" on the {side}" if side else ""
     seen = f", most evident in {sequence}" if sequence else ""
     return f"Possible {finding.title}{others}{where}{seen}; for review."

@@ -91,10 +91,10 @@ def test_texts_and_scores_follow_the_contract(bundle: Bundle) -> None:
 
 def test_any_sentence_is_scored_beside_normal_examinations(bundle: Bundle) -> None:
     scan = bundle.encode_texts(["There is a large colloid cyst of the third ventricle."])[0]
-    near, far = bundle.ask(scan, "there is a colloid cyst"), bundle.ask(scan, "the mastoid air cells are clear")
+    near, far = bundle.ask(scan, ["there is a colloid cyst", "the mastoid air cells are clear"])
     assert near.similarity > far.similarity
     assert near.above_normal is not None and near.above_normal > 0.95 and near.n > 50
-    alone = bundle.ask(scan, "there is a colloid cyst", [MRSequence.T1W])
+    (alone,) = bundle.ask(scan, ["there is a colloid cyst"], [MRSequence.T1W])
     assert alone.n >= near.n
 
 

@@ -24,7 +24,6 @@ from encoders.calibration import parse_operating_point
 from encoders.calibration_set import CalibrationSet
 from encoders.findings import ABNORMAL
 from encoders.sequences import MRSequence, parse_sequence
-from encoders.volume import Volume
 from indexer.case_store import CaseStore
 from indexer.finding_words import stated_findings
 from training.worker_processes import process_pool
@@ -140,7 +139,7 @@ def worker_bundle(folder: Path) -> Bundle:
 
 
 def _scan_phantom(folder: Path, config: CalibrationConfig, seed: int) -> Scanned:
-    from training.phantoms.contrast import render
+    from training.phantoms.contrast import scan
     from training.phantoms.pathology import make_phantom
 
     bundle, phantom, rng = worker_bundle(folder), make_phantom(seed), np.random.default_rng(seed)
@@ -149,6 +148,6 @@ def _scan_phantom(folder: Path, config: CalibrationConfig, seed: int) -> Scanned
         offered = [sequence for sequence in config.sequences if sequence in entry.sequences]
         if offered:
             sequence = offered[int(rng.integers(len(offered)))]
-            volume = Volume.from_voxels(*render(phantom, sequence, seed), sequence)
+            volume = scan(phantom, sequence, seed)
             series.append((network, bundle.encode_series(volume).embedding))
     return Scanned(tuple(series), phantom.facts.findings)

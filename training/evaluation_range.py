@@ -17,7 +17,7 @@ from training.evaluation_tables import interval_cell
 from training.evaluation_vision import SEQUENCES, Figures, Progress
 from training.intervals import mean_interval
 from training.other_things import KINDS, draw_other
-from training.phantoms.contrast import render
+from training.phantoms.contrast import scan
 from training.phantoms.pathology import make_phantom
 
 PHANTOMS, REAL = "phantoms", "real scans"
@@ -58,5 +58,5 @@ def range_table(figures: Mapping[str, Mapping[str, float]]) -> str:
 def _things(examples: int, seed: int) -> Iterator[tuple[str, Volume]]:
     for number in range(examples):
         sequence: MRSequence = SEQUENCES[number % len(SEQUENCES)]
-        yield PHANTOMS, Volume.from_voxels(*render(make_phantom(seed + number), sequence, seed + number), sequence)
+        yield PHANTOMS, scan(make_phantom(seed + number), sequence, seed + number)
         yield draw_other(seed + number, sequence)

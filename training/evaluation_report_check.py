@@ -98,13 +98,13 @@ def report_check_table(figures: dict[str, FlaggedShare], what: str) -> str:
 
 
 def _check_phantom(folder: Path, open_check: OpenCheck, seed: int) -> Outcome:
-    from training.phantoms.contrast import render
+    from training.phantoms.contrast import scan
     from training.phantoms.pathology import make_phantom
     from training.phantoms.reports import write_report
     from training.report_errors import ERRORS
 
     phantom = make_phantom(seed)
-    volumes = [Volume.from_voxels(*render(phantom, sequence, seed), sequence) for sequence in SEQUENCES]
+    volumes = [scan(phantom, sequence, seed) for sequence in SEQUENCES]
     check = open_check(worker_bundle(folder), volumes)
     outcome = {OWN: _flags(check(write_report(phantom.facts, seed).text))}
     for kind, error in ERRORS.items():

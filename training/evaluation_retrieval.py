@@ -220,12 +220,12 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
         sessions = [hit for hit in hits if participant[hit.key] == case.participant and hit.key != case.key]
         others += len(sessions)
         marked += sum(hit.same_participant for hit in sessions)
-        wrong += sum(hit.same_participant for hit in hits if participant[hit.key] != case.participant)
-        alike = [diagnosis[hit.key] == case.diagnosis for hit in hits if participant[hit.key] != case.participant]
+        foreign = [hit for hit in hits if participant[hit.key] != case.participant]
+        wrong += sum(hit.same_participant for hit in foreign)
+        alike = [diagnosis[hit.key] == case.diagnosis for hit in foreign]
         if alike:  # nobody else may have a series of this MR sequence
             people.append(case.participant)
-            others_first = [hit.key for hit in hits if participant[hit.key] != case.participant][:DEPTH]
-            nearest.setdefault(case.diagnosis or "", []).extend(diagnosis[key] or "" for key in others_first)
+            nearest.setdefault(case.diagnosis or "", []).extend(diagnosis[hit.key] or "" for hit in foreign[:DEPTH])
             precisions.append(float(np.mean(alike[:DEPTH])))
             chances.append(float(np.mean(alike)))
     return ScanFigures(

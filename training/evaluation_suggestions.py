@@ -64,11 +64,11 @@ def suggestions_table(counts: SuggestionCounts) -> str:
 
 def _suggest_for(folder: Path, suggest: Suggest, seed: int) -> tuple[int, ...]:
     """The counts of one phantom; a finding that is there is found by a suggestion of it or of a kind of it."""
-    from training.phantoms.contrast import render
+    from training.phantoms.contrast import scan
     from training.phantoms.pathology import make_phantom
 
     phantom, bundle = make_phantom(seed), worker_bundle(folder)
-    volumes = [Volume.from_voxels(*render(phantom, sequence, seed), sequence) for sequence in SEQUENCES]
+    volumes = [scan(phantom, sequence, seed) for sequence in SEQUENCES]
     suggested = suggest(bundle, volumes)
     told = {score.finding for score in suggested.findings[1:] if score.threshold is not None}
     kind_of = {finding.name: finding.kind_of for finding in bundle.findings}

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle
 from encoders.sequences import MRSequence
-from encoders.volume import Volume
 from training.calibration import worker_bundle
 from training.evaluation_tables import areas_table, interval_cell
 from training.intervals import area_with_interval, mean_interval
@@ -88,12 +87,12 @@ def phantoms_table(figures: Figures) -> str:
 
 
 def _see(folder: Path, seed: int) -> SeenPhantom:
-    from training.phantoms.contrast import render
+    from training.phantoms.contrast import scan
     from training.phantoms.pathology import make_phantom
     from training.phantoms.reports import write_report
 
     bundle, phantom = worker_bundle(folder), make_phantom(seed)
-    outputs = [bundle.see(Volume.from_voxels(*render(phantom, sequence, seed), sequence))[0] for sequence in SEQUENCES]
+    outputs = [bundle.see(scan(phantom, sequence, seed))[0] for sequence in SEQUENCES]
     return SeenPhantom(
         unit_rows(np.concatenate([output.embedding.numpy() for output in outputs])),
         np.concatenate([output.findings.numpy() for output in outputs]),

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle
 from encoders.in_range import FILE, RangeRule, save_rules
-from encoders.volume import Volume
 from training.calibration import worker_bundle
 from training.other_things import draw_other
-from training.phantoms.contrast import render
+from training.phantoms.contrast import scan
 from training.phantoms.pathology import make_phantom
 from training.worker_processes import process_pool
 
@@ -76,7 +75,7 @@ def _features(folder: Path, seed: int) -> tuple[Array, Array]:
     bundle = worker_bundle(folder)
     phantom = make_phantom(seed)
     kinds = [entry.sequences[seed % len(entry.sequences)] for entry in bundle.entries]
-    brains = [Volume.from_voxels(*render(phantom, kind, seed), kind) for kind in kinds]
+    brains = [scan(phantom, kind, seed) for kind in kinds]
     _, other = draw_other(seed, kinds[0])
     others = [replace(other, sequence=kind) for kind in kinds]
     seen = [np.stack([bundle.see(volume)[0].features[0].numpy() for volume in volumes]) for volumes in (brains, others)]

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
 from encoders.vision import INTRACRANIAL
-from encoders.volume import Volume
-from training.phantoms.contrast import render
+from training.phantoms.contrast import scan
 from training.phantoms.lesion_maps import load_lesion_maps
 from training.phantoms.pathology import Phantom, make_phantom
 from training.phantoms.reports import write_report
@@ -155,8 +154,7 @@ def make_example(phantom: Phantom, seed: int, mask_classes: Sequence[str], prepr
     voxels, labels = [], []
     for _, sequences in NETWORKS:
         sequence = sequences[int(rng.integers(len(sequences)))]
-        rendered, affine = render(phantom, sequence, seed)
-        prepared = preprocess(Volume.from_voxels(rendered, affine, sequence), preprocessing)
+        prepared = preprocess(scan(phantom, sequence, seed), preprocessing)
         voxels.append(quantise(prepared.voxels, preprocessing.clip))
         labels.append(_labels_on_grid(shares, phantom, prepared, least))
     report = write_report(phantom.facts, seed)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders.sequences import MRSequence
+from encoders.volume import Volume
 from training.phantoms.acquisition import Scene, acquire
 from training.phantoms.head_shells import HEAD_LABELS
 from training.phantoms.pathology import Phantom
@@ -57,6 +58,11 @@ def render(phantom: Phantom, sequence: MRSequence, seed: int) -> tuple[NDArray[n
     return acquire(
         _fill(phantom, sequence, signal, rng), Scene(phantom.affine, phantom.box, phantom.stripped), sequence, rng
     )
+
+
+def scan(phantom: Phantom, sequence: MRSequence, seed: int) -> Volume:
+    """`render` as a volume, as a reader of files would give it."""
+    return Volume.from_voxels(*render(phantom, sequence, seed), sequence)
 
 
 def draw_protocol(sequence: MRSequence, rng: np.random.Generator) -> Protocol:
