@@ -167,8 +167,7 @@ class Bundle:
     def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]:
         """Embedding (D,) of all series of an examination together, unit length."""
         encodings = [self.encode_series(volume).embedding for volume in volumes]
-        sequences = [volume.sequence for volume in volumes if volume.sequence is not None]
-        return self.fuse(np.stack(encodings), sequences)
+        return self.fuse(np.stack(encodings), [one.sequence for one in volumes if one.sequence is not None])
 
     def fuse(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]:
         """One unit vector (D,) of several series (S, D), each weighed by its network's measured reliability."""
@@ -207,7 +206,7 @@ class Bundle:
         similarities = (vectors @ embedding).tolist()
         if measured is None:
             return tuple(AskedScore(*pair, None, 0, "") for pair in zip(sentences, similarities, strict=True))
-        normal = measured.normal(self._networks_of(sequences), self._weights)
+        normal = measured.normal(self.networks_of(sequences), self._weights)
         above = normal @ vectors.T < np.array(similarities, np.float32)
         shares = above.mean(axis=0).tolist() if len(normal) else [None] * len(sentences)
         rest = (len(normal), f"{measured.data}, {measured.date}")
@@ -215,7 +214,7 @@ class Bundle:
 
     def calibrations(self, sequences: Sequence[MRSequence] | None = None) -> dict[str, Calibration]:
         """The findings' calibrations for examinations of these MR sequences, None for all that were measured."""
-        measured, networks = self.calibration_set, self._networks_of(sequences)
+        measured, networks = self.calibration_set, self.networks_of(sequences)
         if measured is None:
             return {}
         if networks not in self._calibrations:
@@ -223,7 +222,8 @@ class Bundle:
             self._calibrations[networks] = measured.calibrations(names, networks, self._weights, self.raw_scores)
         return self._calibrations[networks]
 
-    def _networks_of(self, sequences: Sequence[MRSequence] | None) -> frozenset[int]:
+    def networks_of(self, sequences: Sequence[MRSequence] | None) -> frozenset[int]:
+        """The rows in `entries` of the networks that encode these sequences; None for all that were measured."""
         if sequences is not None:
             return frozenset(map(self.network_of, sequences))
         measured = self.calibration_set

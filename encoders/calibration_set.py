@@ -26,6 +26,7 @@ from encoders.calibration import (
     parse_operating_point,
 )
 from encoders.findings import ABNORMAL
+from encoders.seen_sides import SeenSides
 
 FILE = "calibration.safetensors"
 LEAST_EACH = 8  # with and without a finding, in each half: fewer choose no threshold and measure none
@@ -39,7 +40,8 @@ class CalibrationSet:
     """Series of N examinations: `vectors` (S, D) unit, their `examinations` (S,) 0..N-1, their `networks` (S,).
 
     `present` says of each finding whether each examination has it, (N,). The first half of the examinations fit the
-    scaling and choose the thresholds, the second half measure them. `points` are the findings' operating points.
+    scaling and choose the thresholds, the second half measure them. `points` are the findings' operating points;
+    `sides` are of the same series and examinations, where these are known.
     """
 
     vectors: NDArray[np.float32]
@@ -49,6 +51,7 @@ class CalibrationSet:
     points: Mapping[str, OperatingPoint]
     data: str
     date: str
+    sides: SeenSides | None = None
 
     @property
     def count(self) -> int:
@@ -59,15 +62,28 @@ class CalibrationSet:
         self, networks: frozenset[int], weights: Sequence[float]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Rows (M,) of the examinations that have a series of each of the networks, and those series fused, (M, D)."""
-        chosen = np.isin(self.networks, list(networks))
-        has = np.zeros((self.count, len(weights)), np.bool_)
-        has[self.examinations, self.networks] = True
-        rows = np.flatnonzero(has[:, list(networks)].all(axis=1))
+        chosen, rows = self._with_all(networks)
         sums = np.zeros((self.count, self.vectors.shape[1]), np.float32)
         share = np.asarray(weights, np.float32)[self.networks[chosen]]
         np.add.at(sums, self.examinations[chosen], self.vectors[chosen] * share[:, None])
         found = sums[rows]
         return rows, found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+    def wrong_sides(self, networks: frozenset[int]) -> tuple[int, int]:
+        """In how many findings that lie on one side these networks show the other, and of how many; (0, 0) if unknown.
+
+        Nothing was chosen by it, so that both halves count.
+        """
+        if self.sides is None:
+            return 0, 0
+        return self.sides.wrong(self.examinations, *self._with_all(networks))
+
+    def _with_all(self, networks: frozenset[int]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which series (S,) are of the networks, and the rows of the examinations that have one of each."""
+        chosen = np.isin(self.networks, list(networks))
+        has = np.zeros((self.count, 1 + max((*networks, *self.networks.tolist()), default=0)), np.bool_)
+        has[self.examinations, self.networks] = True
+        return chosen, np.flatnonzero(has[:, list(networks)].all(axis=1))
 
     def calibrations(
         self, names: Sequence[str], networks: frozenset[int], weights: Sequence[float], raw_scores: RawScores
@@ -127,6 +143,9 @@ class CalibrationSet:
             "networks": self.networks,
             "present": np.stack([self.present[name] for name in names]).astype(np.uint8),
         }
+        if self.sides is not None:
+            said["sides"] = json.dumps(self.sides.findings)
+            arrays |= {"sides_seen": self.sides.seen, "sides_true": self.sides.true}
         temporary = folder / f"{FILE}.tmp"
         save_file(arrays, temporary, said)
         temporary.replace(folder / FILE)
@@ -152,7 +171,12 @@ def load_calibration_set(folder: Path, encoder_id: str) -> CalibrationSet | None
             vectors, examinations, networks, present = (
                 stored.get_tensor(name) for name in ("vectors", "examinations", "networks", "present")
             )
-        if not len(vectors) == len(examinations) == len(networks) or len(present) != len(points):
+            sides = None
+            if "sides" in said:
+                tables = stored.get_tensor("sides_seen"), stored.get_tensor("sides_true")
+                sides = SeenSides(tuple(json.loads(said["sides"])), *tables)
+        counts = {len(vectors), len(examinations), len(networks), len(vectors if sides is None else sides.seen)}
+        if len(counts) > 1 or len(present) != len(points):
             raise ValueError(f"{len(vectors)} vectors of {len(examinations)} series, {len(points)} findings")
         found = CalibrationSet(
             vectors=vectors.astype(np.float32),
@@ -162,6 +186,7 @@ def load_calibration_set(folder: Path, encoder_id: str) -> CalibrationSet | None
             points={name: parse_operating_point(text) for name, text in points.items()},
             data=str(said["data"]),
             date=str(said["date"]),
+            sides=sides,
         )
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise CalibrationError(f"Expected calibrated findings in {FILE}, got: {error!r}") from error

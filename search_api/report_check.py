@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from encoders.bundle import Encoder
-from encoders.calibration import OperatingPoint
+from encoders.bundle import Bundle, Encoder
+from encoders.calibration import OperatingPoint, wilson_interval
 from encoders.explain import side_of
 from encoders.findings import ABNORMAL, FindingScore
 from encoders.volume import Volume
@@ -32,7 +32,8 @@ from search_api.sides import sides_of
 from search_api.text_check import comparable, contradictions, says_normal
 
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
-_OF_STATED = 0.2  # of that share: for what reports state; the rest is for what they deny or leave out
+# Of that share: for what reports state, and for its side; the rest is for what they deny or leave out.
+_OF_STATED, _OF_SIDES = 0.2, 0.2
 _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 # Cosine from which a sentence is taken for one of a finding's own sentences, where no word of it names a finding.
 _SAME_SENTENCE = 0.85
@@ -75,7 +76,7 @@ def check_against(
     specific, sensitive = (
         {one.finding: one for one in encoder.score(scans.embedding, OperatingPoint(aim, 1 - share), scans.sequences)}
         for aim, share in (
-            ("specificity", (1 - _OF_STATED) * FALSE_ALARMS / max(len(measured), 1)),
+            ("specificity", (1 - _OF_STATED - _OF_SIDES) * FALSE_ALARMS / max(len(measured), 1)),
             ("sensitivity", _OF_STATED * FALSE_ALARMS / max(len(stated), 1)),
         )
     )
@@ -197,6 +198,7 @@ class _Sides:
     def __init__(self, encoder: Encoder, scans: EncodedScans) -> None:
         self._findings = {finding.name: finding for finding in encoder.findings}
         self._lesions = [one.lesions for one in scans.encodings if one.in_range]
+        self._alarms = _side_alarms(encoder, scans)
 
     def judge(self, sentence: Sentence, score: FindingScore | None) -> Statement | None:
         if score is None or sentence.assertion is not Assertion.PRESENT:
@@ -206,7 +208,7 @@ class _Sides:
         if len(stated) != 1 or len(seen) != 1 or stated == seen:
             return None
         message = f"The report says {next(iter(stated))}; the scan shows {score.title} on the {next(iter(seen))}."
-        return _statement(sentence, score, "side", message)
+        return replace(_statement(sentence, score, "side", message), false_alarms=self._alarms)
 
 
 def _statement(
@@ -227,13 +229,26 @@ def _statement(
 
 
 def _false_alarms(score: FindingScore, kind: str) -> tuple[float, float, float] | None:
-    """A denial is flagged wrongly where the finding is not there, a statement where it is; sides were not measured."""
-    if score.measured is None or kind == "side":
+    """A denial is flagged wrongly where the finding is not there, a statement where it is."""
+    if score.measured is None:
         return None
     denied = kind == "denied"
     share = score.measured.specificity if denied else score.measured.sensitivity
     low, high = score.measured.specificity_interval if denied else score.measured.sensitivity_interval
-    return round(1 - share, 4), round(1 - high, 4), round(1 - low, 4)
+    return _rounded(1 - share, (1 - high, 1 - low))
+
+
+def _side_alarms(encoder: Encoder, scans: EncodedScans) -> tuple[float, float, float] | None:
+    """A right side is flagged where these networks' masks all show the other."""
+    if not isinstance(encoder, Bundle) or encoder.calibration_set is None:
+        return None
+    wrong, n = encoder.calibration_set.wrong_sides(encoder.networks_of(scans.sequences))
+    return _rounded(wrong / n, wilson_interval(wrong, n)) if n else None
+
+
+def _rounded(share: float, interval: tuple[float, float]) -> tuple[float, float, float]:
+    low, high = interval
+    return round(share, 4), round(low, 4), round(high, 4)
 
 
 def _broad(encoder: Encoder, scores: Mapping[str, FindingScore]) -> tuple[FindingScore, ...]:

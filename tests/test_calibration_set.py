@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import encoders
 from encoders.bundle import PRETRAINED
 from encoders.calibration import CalibrationError, OperatingPoint
 from encoders.calibration_set import FILE, CalibrationSet, fit_platt, load_calibration_set
+from encoders.seen_sides import SeenSides
 from encoders.sequences import MRSequence
 
 NAMES = ("abnormal", "infarct")
@@ -89,12 +91,14 @@ def test_the_file_holds_all_of_it_and_goes_with_its_encoder_only(
     assert "calibrate the bundle again" in caplog.text
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "lengths", "no metadata"])
+@pytest.mark.parametrize("damage", ["truncated", "text", "lengths", "no metadata", "sides"])
 def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
     examined().save(tmp_path, "encoder-1")
     path = tmp_path / FILE
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "sides":
+        replace(examined(), sides=SeenSides.of([{"infarct": "left"}], [])).save(tmp_path, "encoder-1")
     elif damage == "text":
         path.write_text("{}")
     elif damage == "lengths":
@@ -122,3 +126,26 @@ def test_the_shipped_bundle_was_measured_for_usual_sets_of_sequences() -> None:
     assert alone.data.startswith("400 phantom examinations")
     # Proton density is encoded by the network for T2w, and two series of a kind are that kind.
     assert bundle.calibrations([MRSequence.PDW, MRSequence.T2W]) is bundle.calibrations([MRSequence.T2W])
+
+
+def test_a_side_is_wrong_where_all_chosen_series_show_the_other() -> None:
+    left, right = {"glioma": "left"}, {"glioma": "right"}
+    # Networks 0 and 1 of four examinations: agreed, at odds, both wrong, and nothing on one side.
+    seen = [left, left, left, right, right, right, left, left]
+    sides = SeenSides.of(seen, [left, left, left, {}])
+    whole = replace(examined(), sides=sides, examinations=np.repeat(np.arange(4, dtype=np.int32), 2))
+    whole = replace(whole, networks=np.tile(np.array([0, 1], np.uint8), 4), vectors=whole.vectors[:8])
+    assert whole.wrong_sides(frozenset({0, 1})) == (1, 3)
+    assert whole.wrong_sides(frozenset({1})) == (2, 3)
+    assert replace(whole, sides=None).wrong_sides(frozenset({0})) == (0, 0)
+
+
+def test_sides_are_kept_with_the_calibration(tmp_path: Path) -> None:
+    whole = examined()
+    sides = SeenSides.of([{"infarct": "left"}] * len(whole.vectors), [{"infarct": "right"}, *[{}] * (COUNT - 1)])
+    replace(whole, sides=sides).save(tmp_path, "x-1")
+    loaded = load_calibration_set(tmp_path, "x-1")
+    assert loaded is not None and loaded.wrong_sides(frozenset({0})) == (1, 1)
+    whole.save(tmp_path, "x-1")
+    loaded = load_calibration_set(tmp_path, "x-1")
+    assert loaded is not None and loaded.sides is None

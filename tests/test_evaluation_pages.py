@@ -21,7 +21,7 @@ from training import evaluation_report_check, evaluation_suggestions
 from training.evaluation_chapters import confusion_of, tiles_of
 from training.evaluation_html import Chapter, limits_of, write_html
 from training.evaluation_pictures import Picture, Tile, axial, draw_curves
-from training.evaluation_report_check import MIRRORED, OTHER, OWN, evaluate_report_check_on, report_check_table
+from training.evaluation_report_check import MIRRORED, OTHER, OWN, TEXT, evaluate_report_check_on, report_check_table
 from training.evaluation_retrieval import evaluate_retrieval
 from training.evaluation_suggestions import SuggestionCounts
 from training.phantoms.facts import Facts
@@ -80,16 +80,20 @@ def test_reports_of_a_dataset_are_checked_with_errors_put_in(tmp_path: Path) -> 
     def open_check(_: Encoder, volumes: Sequence[Volume]) -> Callable[[str], object]:
         assert volumes
         return lambda text: SimpleNamespace(
-            statements=["x"] if "meningioma" in text else [],
+            statements=[SimpleNamespace(kind="stated")] if "glioma" in text.lower() else [],
             unmentioned=[],
             contradictions=["x"] if "right temporal" in text.lower() else [],
         )
 
     figures = evaluate_report_check_on(tmp_path / "dataset", ToyEncoder(), open_check, tmp_path / "checked")  # type: ignore[arg-type]
     assert next(iter(figures)) == OWN and figures[OWN].n == 13
-    assert figures[OWN].by_text == pytest.approx(0.0)
+    own = figures[OWN]
+    assert own.by_flag[TEXT][0] == pytest.approx(0.0)
+    assert own.flagged == own.by_flag["stated"][0] > 0
     assert figures[OTHER].n == 13 and 0 <= figures[OTHER].flagged <= 1
-    assert figures[MIRRORED].flagged == figures[MIRRORED].by_text > 0  # left becomes right
+    mirrored = figures[MIRRORED]
+    assert mirrored.by_flag["stated"][0] == own.flagged * own.n / mirrored.n
+    assert mirrored.flagged >= mirrored.by_flag[TEXT][0] > 0  # left becomes right
     table = report_check_table(figures, "real examinations")
     assert table.count("\n") == 1 + len(figures)
     assert OWN in table

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from encoders.bundle import Bundle
 from encoders.calibration import parse_operating_point
 from encoders.calibration_set import CalibrationSet
+from encoders.explain import side_of
 from encoders.findings import ABNORMAL
+from encoders.seen_sides import SeenSides
 from encoders.sequences import MRSequence, parse_sequence
 from indexer.case_store import CaseStore
 from indexer.finding_words import stated_findings
@@ -53,10 +55,15 @@ class CalibrationConfig:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """One examination: its series, each the row of its network and its embedding (D,), and the findings it has."""
+    """One examination: its series, each the row of its network and its embedding (D,), and the findings it has.
+
+    `seen` is on which side each series shows which findings, `sides` on which side they are; None where not known.
+    """
 
     series: tuple[tuple[int, NDArray[np.float32]], ...]
     findings: frozenset[str]
+    seen: tuple[Mapping[str, str], ...] = ()
+    sides: Mapping[str, str] | None = None
 
 
 def load_config(path: Path) -> CalibrationConfig:
@@ -119,6 +126,7 @@ def _calibration_set(bundle: Bundle, config: CalibrationConfig, made: Sequence[S
             is_abnormal = finding.name == ABNORMAL
             points[finding.name] = config.operating_point_abnormal if is_abnormal else config.operating_point
             present[finding.name] = labels
+    sides = [one.sides for one in made if one.sides is not None]
     rows = [(row, network, vector) for row, one in enumerate(made) for network, vector in one.series]
     return CalibrationSet(
         vectors=np.stack([vector for _, _, vector in rows]),
@@ -128,6 +136,7 @@ def _calibration_set(bundle: Bundle, config: CalibrationConfig, made: Sequence[S
         points={name: parse_operating_point(point) for name, point in points.items()},
         data=data,
         date=datetime.now(UTC).date().isoformat(),
+        sides=SeenSides.of([seen for one in made for seen in one.seen], sides) if len(sides) == len(made) else None,
     )
 
 
@@ -143,11 +152,15 @@ def _scan_phantom(folder: Path, config: CalibrationConfig, seed: int) -> Scanned
     from training.phantoms.pathology import make_phantom
 
     bundle, phantom, rng = worker_bundle(folder), make_phantom(seed), np.random.default_rng(seed)
-    series = []
+    series: list[tuple[int, NDArray[np.float32]]] = []
+    seen: list[dict[str, str]] = []
     for network, entry in enumerate(bundle.entries):
         offered = [sequence for sequence in config.sequences if sequence in entry.sequences]
         if offered:
             sequence = offered[int(rng.integers(len(offered)))]
             volume = scan(phantom, sequence, seed)
-            series.append((network, bundle.encode_series(volume).embedding))
-    return Scanned(tuple(series), phantom.facts.findings)
+            encoded = bundle.encode_series(volume)
+            series.append((network, encoded.embedding))
+            sides = {finding.name: side_of(finding, encoded.lesions) for finding in bundle.findings}
+            seen.append({name: side for name, side in sides.items() if side is not None})
+    return Scanned(tuple(series), phantom.facts.findings, tuple(seen), phantom.facts.one_sided)

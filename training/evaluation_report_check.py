@@ -27,18 +27,21 @@ SEQUENCES = (MRSequence.T1W, MRSequence.T2W, MRSequence.FLAIR, MRSequence.DWI)
 OWN = "its own (false alarms)"
 OTHER, MIRRORED = "another person's, another diagnosis", "its own, sides exchanged"
 _SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
-Outcome = dict[str, tuple[bool, bool]]  # kind of report: flagged in view of the scan, flagged by its text alone
+TEXT = "by its text alone"
+# The kinds of flag, as a reader of the figures would name them, by those of a check's statements.
+_FLAGS = {"denied": "denied", "unmentioned": "not mentioned", "stated": "stated", "side": "side"}
+FLAGS = (*_FLAGS.values(), TEXT)
+Outcome = dict[str, frozenset[str]]  # kind of report: the kinds of flag that it got
 
 
 @dataclass(frozen=True, slots=True)
 class FlaggedShare:
-    """Of n reports of a kind: how many are flagged at all, and how many by the text alone; 95 % Wilson intervals."""
+    """Of n reports of a kind: how many are flagged at all, and how many by each of FLAGS; 95 % Wilson intervals."""
 
     n: int
     flagged: float
     interval: tuple[float, float]
-    by_text: float
-    by_text_interval: tuple[float, float]
+    by_flag: dict[str, tuple[float, tuple[float, float]]]
 
 
 def evaluate_report_check(
@@ -90,10 +93,10 @@ def evaluate_report_check_on(
 
 def report_check_table(figures: dict[str, FlaggedShare], what: str) -> str:
     """The figures as Markdown; `what` says of which examinations."""
-    lines = [f"| report of {what} | n | flagged | by its text alone |", "|---|---|---|---|"]
+    lines = [f"| report of {what} | n | flagged | {' | '.join(FLAGS)} |", "|---" * (3 + len(FLAGS)) + "|"]
     for kind, one in figures.items():
-        cells = (_cell(one.flagged, one.interval), _cell(one.by_text, one.by_text_interval))
-        lines.append(f"| {kind} | {one.n} | {' | '.join(cells)} |")
+        cells = [_cell(*one.by_flag[flag]) if flag == TEXT else f"{one.by_flag[flag][0]:.1%}" for flag in FLAGS]
+        lines.append(f"| {kind} | {one.n} | {_cell(one.flagged, one.interval)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -114,20 +117,23 @@ def _check_phantom(folder: Path, open_check: OpenCheck, seed: int) -> Outcome:
     return outcome
 
 
-def _flags(check: Any) -> tuple[bool, bool]:
-    by_text = bool(check.contradictions)
-    return bool(check.statements or check.unmentioned) or by_text, by_text
+def _flags(check: Any) -> frozenset[str]:
+    flags = {_FLAGS[statement.kind] for statement in check.statements}
+    flags |= {_FLAGS["unmentioned"]} if check.unmentioned else set()
+    return frozenset(flags | {TEXT} if check.contradictions else flags)
 
 
 def _shares(outcomes: Sequence[Outcome]) -> dict[str, FlaggedShare]:
     figures = {}
     for kind in dict.fromkeys(kind for outcome in outcomes for kind in outcome):
         found = [outcome[kind] for outcome in outcomes if kind in outcome]
-        n, flagged, by_text = len(found), sum(one for one, _ in found), sum(one for _, one in found)
-        figures[kind] = FlaggedShare(
-            n, flagged / n, wilson_interval(flagged, n), by_text / n, wilson_interval(by_text, n)
-        )
+        by_flag = {flag: _share([flag in flags for flags in found]) for flag in FLAGS}
+        figures[kind] = FlaggedShare(len(found), *_share([bool(flags) for flags in found]), by_flag)
     return figures
+
+
+def _share(flagged: Sequence[bool]) -> tuple[float, tuple[float, float]]:
+    return sum(flagged) / len(flagged), wilson_interval(sum(flagged), len(flagged))
 
 
 def _exchanged(found: re.Match[str]) -> str:

@@ -19,7 +19,6 @@ from training.evaluation_report_check import SEQUENCES
 from training.worker_processes import process_pool
 
 Suggest = Callable[[Encoder, Sequence[Volume]], Any]
-_SIDES = frozenset({"left", "right"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,9 @@ def _suggest_for(folder: Path, suggest: Suggest, seed: int) -> tuple[int, ...]:
     told = {score.finding for score in suggested.findings[1:] if score.threshold is not None}
     kind_of = {finding.name: finding.kind_of for finding in bundle.findings}
     true = phantom.facts.findings
-    sides = {
-        name: {item.side for item in phantom.facts.abnormalities if name in (item.finding, *item.further)}
-        for name in true
-    }
+    sides = phantom.facts.one_sided
     right = [one for one in suggested.suggestions if one.finding in true]
-    placed = [one for one in right if one.place and one.place.side and sides[one.finding] <= _SIDES]
+    placed = [one for one in right if one.place and one.place.side and one.finding in sides]
     there = {name for name in true & told if kind_of[name] is None}
     found = {kind_of[one.finding] or one.finding for one in right}
     return (
@@ -87,5 +83,5 @@ def _suggest_for(folder: Path, suggest: Suggest, seed: int) -> tuple[int, ...]:
         len(there),
         len(there & found),
         len(placed),
-        sum(sides[one.finding] == {one.place.side} for one in placed),
+        sum(sides[one.finding] == one.place.side for one in placed),
     )

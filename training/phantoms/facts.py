@@ -209,6 +209,15 @@ class Facts:
         return frozenset(true.union(*(item.further for item in self.abnormalities)))
 
     @property
+    def one_sided(self) -> dict[str, str]:
+        """The findings that lie on the left or on the right and nowhere else, with their side."""
+        sides = {
+            name: {item.side for item in self.abnormalities if name in (item.finding, *item.further)}
+            for name in self.findings
+        }
+        return {name: found.pop() for name, found in sides.items() if found in ({"left"}, {"right"})}
+
+    @property
     def diagnosis(self) -> str:
         present = {item.pathology for item in self.abnormalities}
         return next((name for pathology, name in DIAGNOSES if pathology in present), "normal")
