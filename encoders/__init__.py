@@ -9,18 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from encoders.bundle import Bundle, BundleError, Encoder, EncodingError, SeriesEncoding, load
+    from encoders.bundle import Bundle, Encoder, EncodingError, SeriesEncoding, load
     from encoders.calibration import Calibration, CalibrationError, Measured, OperatingPoint, parse_operating_point
     from encoders.findings import Finding, FindingScore, FindingsError
+    from encoders.manifest import BundleError
     from encoders.preprocess import NetworkInput, Preprocessing
     from encoders.sequences import MRSequence, SequenceError, parse_sequence, recognise_sequence
     from encoders.text import NeuroBERT
     from encoders.volume import Volume, VolumeError, VolumeLimits, read_volume
 
 _HOMES = {
-    "bundle": ("Bundle", "BundleError", "Encoder", "EncodingError", "SeriesEncoding", "load"),
+    "bundle": ("Bundle", "Encoder", "EncodingError", "SeriesEncoding", "load"),
     "calibration": ("Calibration", "CalibrationError", "Measured", "OperatingPoint", "parse_operating_point"),
     "findings": ("Finding", "FindingScore", "FindingsError"),
+    "manifest": ("BundleError",),
     # `preprocess` is both a module and its function; the package's attribute is the module, as Python sets it.
     "preprocess": ("NetworkInput", "Preprocessing"),
     "sequences": ("MRSequence", "SequenceError", "parse_sequence", "recognise_sequence"),

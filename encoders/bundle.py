@@ -8,36 +8,31 @@ preprocessing; the indexer stores it with every vector and refuses others. How t
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from encoders.calibration import Calibration, OperatingPoint
+from encoders.calibration_fit import network_shares
 from encoders.calibration_set import load_calibration_set
 from encoders.findings import AskedScore, Finding, FindingScore, finding_score, load_findings, raw_scores
 from encoders.in_range import FILE as RANGE_FILE
 from encoders.in_range import load_rules
+from encoders.manifest import BundleError, NetworkEntry, network_entries, read_manifest, weights_hash
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
 from encoders.text import NeuroBERT
 from encoders.vision import SequenceNetwork, VisionConfig, VisionOutput, mask_probabilities, surest_by_side
 from encoders.volume import Volume
 
-FORMAT = 1
 PRETRAINED = Path(__file__).parent / "pretrained"
-
-
-class BundleError(ValueError):
-    """A bundle that cannot be used; says which file, what was found and what was expected."""
 
 
 class EncodingError(ValueError):
@@ -64,15 +59,6 @@ class SeriesEncoding:
     lesions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkEntry:
-    """One network of the bundle: its file, the MR sequences that it was trained for, its weight in a fusion."""
-
-    file: str
-    sequences: tuple[MRSequence, ...]
-    weight: float
-
-
 class Encoder(Protocol):
     """What the indexer and the search need of an encoder: the bundle, and the tests' toy."""
 
@@ -88,11 +74,8 @@ class Encoder(Protocol):
     def encode_series(self, volume: Volume) -> SeriesEncoding: ...
     def encode_examination(self, volumes: Sequence[Volume]) -> NDArray[np.float32]: ...
     def fuse(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]: ...
-    def score(
-        self,
-        embedding: NDArray[np.float32],
-        point: OperatingPoint | None = None,
-        sequences: Sequence[MRSequence] | None = None,
+    def score_series(
+        self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: OperatingPoint | None = None
     ) -> tuple[FindingScore, ...]: ...
 
 
@@ -100,13 +83,13 @@ class Bundle:
     """The encoder of a folder. Loaded by `load`; safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        manifest = _manifest(folder)
+        manifest = read_manifest(folder)
         self.folder = folder
         self.name = str(manifest["name"])
         self.preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
-        self.entries = _entries(manifest)
+        self.entries = network_entries(manifest)
         self.substitutes = {MRSequence(key): MRSequence(value) for key, value in manifest["substitutes"].items()}
-        self.encoder_id = f"{self.name}-{_weights_hash(folder, manifest, self.preprocessing)[:12]}"
+        self.encoder_id = f"{self.name}-{weights_hash(folder, manifest, self.preprocessing)[:12]}"
         self.network_config = config = VisionConfig.from_dict(manifest["vision"])
         self.finding_names, self.mask_classes = config.findings, config.mask_classes
         self.neurobert = NeuroBERT.load(folder / "text")
@@ -116,7 +99,7 @@ class Bundle:
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
         self.findings = load_findings(folder / "findings.toml")
         self.calibration_set = load_calibration_set(folder, self.encoder_id)
-        self._calibrations: dict[frozenset[int], dict[str, Calibration]] = {}
+        self._calibrations: dict[tuple[frozenset[int], bool], dict[str, Calibration]] = {}
 
     @property
     def dim(self) -> int:
@@ -176,24 +159,45 @@ class Bundle:
         weights = np.array([self._entry(sequence)[0].weight for sequence in sequences], np.float32)
         return _unit(weights @ embeddings)
 
+    def score_series(
+        self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: OperatingPoint | None = None
+    ) -> tuple[FindingScore, ...]:
+        """Calibrated scores of every finding for the series (S, D) of one examination; `abnormal` comes first.
+
+        Each finding weighs the series by how well their networks were measured to tell it. Thresholds are those of the
+        operating point, or of each finding's own where none is given; they and their figures are those of examinations
+        with just these `sequences`.
+        """
+        return self._scores(self.weighed_scores(embeddings, sequences), self.calibrations(sequences), point)
+
     def score(
         self,
         embedding: NDArray[np.float32],
         point: OperatingPoint | None = None,
         sequences: Sequence[MRSequence] | None = None,
     ) -> tuple[FindingScore, ...]:
-        """Calibrated scores of every finding for one embedding (D,); `abnormal` comes first.
-
-        Thresholds are those of the operating point, or of each finding's own where none is given; they and their
-        figures are those of examinations with the `sequences` that the embedding was made of, None for all.
-        """
+        """`score_series` for one embedding (D,) of several `sequences`, None for all, which tells less."""
         if embedding.shape != (self.dim,):
             raise BundleError(f"Expected an embedding of shape ({self.dim},), got {embedding.shape}")
-        calibrations = self.calibrations(sequences)
-        return tuple(
-            finding_score(finding, float(raw[0]), calibrations.get(finding.name), point)
-            for finding, raw in zip(self.findings, self.raw_scores(embedding[None]), strict=True)
-        )
+        raw = self.raw_scores(embedding[None])[:, 0]
+        return self._scores(raw, self.calibrations(sequences, fused=True), point)
+
+    def _scores(
+        self, raw: NDArray[np.float32], calibrations: Mapping[str, Calibration], point: OperatingPoint | None
+    ) -> tuple[FindingScore, ...]:
+        rows = zip(self.findings, raw.tolist(), strict=True)
+        return tuple(finding_score(finding, one, calibrations.get(finding.name), point) for finding, one in rows)
+
+    def weighed_scores(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]:
+        """Uncalibrated scores (F,) of the series (S, D) of one examination, summed by each finding's own weights."""
+        if embeddings.shape != (len(sequences), self.dim) or not len(sequences):
+            raise BundleError(f"Expected embeddings of shape ({len(sequences)}, {self.dim}), got {embeddings.shape}")
+        networks, raw = np.array([self.network_of(one) for one in sequences]), self.raw_scores(embeddings)
+        kinds = np.unique(networks)
+        means = np.stack([raw[:, networks == kind].mean(axis=1) for kind in kinds], axis=1)
+        known, usual = self.calibrations(sequences), network_shares(self._weights, kinds)
+        shares = [known[finding.name].shares if finding.name in known else usual for finding in self.findings]
+        return np.asarray((means * np.array(shares)).sum(axis=1), np.float32)
 
     def ask(
         self, embedding: NDArray[np.float32], sentences: Sequence[str], sequences: Sequence[MRSequence] | None = None
@@ -212,15 +216,20 @@ class Bundle:
         rest = (len(normal), f"{measured.data}, {measured.date}")
         return tuple(AskedScore(*row, *rest) for row in zip(sentences, similarities, shares, strict=True))
 
-    def calibrations(self, sequences: Sequence[MRSequence] | None = None) -> dict[str, Calibration]:
-        """The findings' calibrations for examinations of these MR sequences, None for all that were measured."""
+    def calibrations(
+        self, sequences: Sequence[MRSequence] | None = None, *, fused: bool = False
+    ) -> dict[str, Calibration]:
+        """The findings' calibrations for examinations of these MR sequences, None for all that were measured.
+
+        They are of the scores of their series, or with `fused` of the scores of these fused.
+        """
         measured, networks = self.calibration_set, self.networks_of(sequences)
         if measured is None:
             return {}
-        if networks not in self._calibrations:
-            names = [finding.name for finding in self.findings]
-            self._calibrations[networks] = measured.calibrations(names, networks, self._weights, self.raw_scores)
-        return self._calibrations[networks]
+        if (networks, fused) not in self._calibrations:
+            names, ways = [finding.name for finding in self.findings], (self._weights, self.raw_scores)
+            self._calibrations[networks, fused] = measured.calibrations(names, networks, *ways, fused=fused)
+        return self._calibrations[networks, fused]
 
     def networks_of(self, sequences: Sequence[MRSequence] | None) -> frozenset[int]:
         """The rows in `entries` of the networks that encode these sequences; None for all that were measured."""
@@ -279,53 +288,6 @@ def load(folder: str | Path | None = None) -> Bundle:
         when a file is missing, of another format, or does not fit the others
     """
     return Bundle(Path(folder or os.environ.get("NEURORECALL_BUNDLE") or PRETRAINED))
-
-
-def weight_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """The files, relative to the bundle's folder, whose bytes decide an embedding."""
-    text = ("text/model.safetensors", "text/tokenizer.json", "text/config.json")
-    return (*text, *sorted(str(entry["file"]) for entry in manifest["networks"]))
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "bundle.json"
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"Expected a bundle, found no bundle.json in the folder '{folder.name}'") from error
-    except ValueError as error:
-        raise BundleError(f"Expected JSON in bundle.json, got: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise BundleError(f"Expected bundle format {FORMAT}, got {found}")
-    missing = {"name", "preprocessing", "networks", "substitutes", "vision"} - set(manifest)
-    if missing:
-        raise BundleError(f"Expected {sorted(missing)} in bundle.json, found none")
-    return manifest
-
-
-def _entries(manifest: Mapping[str, Any]) -> tuple[NetworkEntry, ...]:
-    return tuple(
-        NetworkEntry(
-            file=str(entry["file"]),
-            sequences=tuple(MRSequence(sequence) for sequence in entry["sequences"]),
-            weight=float(entry["weight"]),
-        )
-        for entry in manifest["networks"]
-    )
-
-
-def _weights_hash(folder: Path, manifest: Mapping[str, Any], preprocessing: Preprocessing) -> str:
-    digest = hashlib.sha256(preprocessing.digest().encode())
-    digest.update(
-        json.dumps([manifest["vision"], manifest["networks"], manifest["substitutes"]], sort_keys=True).encode()
-    )
-    for file in weight_files(manifest):
-        try:
-            digest.update(hashlib.sha256((folder / file).read_bytes()).digest())
-        except FileNotFoundError as error:
-            raise BundleError(f"Expected the file {file} in the bundle, found none") from error
-    return digest.hexdigest()
 
 
 def _network(path: Path, config: VisionConfig) -> SequenceNetwork:

@@ -91,7 +91,11 @@ class ScoreSet:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Platt scaling of one finding's raw score, and the two score sets behind its thresholds."""
+    """Platt scaling of one finding's raw score, and the two score sets behind its thresholds.
+
+    The raw score is a sum over the networks, in order of their rows, each weighed by its `shares`, which sum to one;
+    of an examination that was fused before there is one.
+    """
 
     slope: float
     intercept: float
@@ -99,6 +103,7 @@ class Calibration:
     choosing: ScoreSet
     measuring: ScoreSet
     data: str
+    shares: tuple[float, ...] = (1.0,)
 
     @cached_property
     def told(self) -> bool:

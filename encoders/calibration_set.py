@@ -25,6 +25,7 @@ from encoders.calibration import (
     logistic,
     parse_operating_point,
 )
+from encoders.calibration_fit import fit_platt, fit_shares, network_shares
 from encoders.findings import ABNORMAL
 from encoders.seen_sides import SeenSides
 
@@ -85,8 +86,25 @@ class CalibrationSet:
         has[self.examinations, self.networks] = True
         return chosen, np.flatnonzero(has[:, list(networks)].all(axis=1))
 
+    def series_scores(self, networks: frozenset[int], raw: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Raw scores (F, M, K) of the examinations with all of the K networks, of those (F, S) of all series."""
+        _, rows = self._with_all(networks)
+        scores = np.zeros((len(raw), self.count, 1 + int(self.networks.max())), np.float64)
+        counts = np.zeros(scores.shape[1:])
+        for series, place in enumerate(zip(self.examinations, self.networks, strict=True)):
+            scores[:, *place] += raw[:, series]
+            counts[place] += 1
+        columns = sorted(networks)
+        return np.asarray(scores[:, rows][:, :, columns] / counts[rows][:, columns])
+
     def calibrations(
-        self, names: Sequence[str], networks: frozenset[int], weights: Sequence[float], raw_scores: RawScores
+        self,
+        names: Sequence[str],
+        networks: frozenset[int],
+        weights: Sequence[float],
+        raw_scores: RawScores,
+        *,
+        fused: bool = False,
     ) -> dict[str, Calibration]:
         """The calibration of each finding for examinations of just these networks; few examples give a finding none.
 
@@ -94,21 +112,29 @@ class CalibrationSet:
         ----------
         names : the findings in the order of `raw_scores`
         weights : of every network of the bundle in a fusion
+        fused : of the score of the series' fused vector, not of a weighed sum of their scores
         """
         rows, embeddings = self.fused(networks, weights)
-        choosing = rows < self.count // 2
         if not len(rows):
             return {}
+        choosing = rows < self.count // 2
+        if fused:
+            scores = raw_scores(embeddings).astype(np.float64)[:, :, None]
+        else:
+            scores = self.series_scores(networks, raw_scores(self.vectors))
+        usual = network_shares(weights, sorted(networks))
         found: dict[str, Calibration] = {}
-        for name, scores in zip(names, raw_scores(embeddings).astype(np.float64), strict=True):
+        for name, by_network in zip(names, scores, strict=True):
             if name not in self.present or name not in self.points:
                 continue
             labels = self.present[name][rows]
             halves = (labels[choosing], labels[~choosing])
             if min(int(side.sum()) for half in halves for side in (half, ~half)) < LEAST_EACH:
                 continue
-            slope, intercept = fit_platt(scores[choosing], halves[0])
-            scaled = np.array([logistic(slope * score + intercept) for score in scores])
+            shares = np.ones(1) if fused else fit_shares(by_network[choosing], halves[0], usual)
+            summed = by_network @ shares
+            slope, intercept = fit_platt(summed[choosing], halves[0])
+            scaled = np.array([logistic(slope * score + intercept) for score in summed])
             found[name] = Calibration(
                 slope=slope,
                 intercept=intercept,
@@ -116,15 +142,16 @@ class CalibrationSet:
                 choosing=_score_set(scaled[choosing], halves[0]),
                 measuring=_score_set(scaled[~choosing], halves[1]),
                 data=f"{int((~choosing).sum())} {self.data}, {self.date}",
+                shares=tuple(shares.tolist()),
             )
         return found
 
     def normal(self, networks: frozenset[int], weights: Sequence[float]) -> NDArray[np.float32]:
-        """The embeddings (M, D) of the examinations with all of the networks that are not abnormal."""
+        """The embeddings (M, D) of measuring examinations with all of the networks that are not abnormal."""
         rows, embeddings = self.fused(networks, weights)
         if ABNORMAL not in self.present:
             return embeddings[:0]
-        return embeddings[~self.present[ABNORMAL][rows]]
+        return embeddings[~self.present[ABNORMAL][rows] & (rows >= self.count // 2)]
 
     def save(self, folder: Path, encoder_id: str) -> None:
         """Write FILE into a bundle's folder, whole or not at all; it goes with the encoder of that id only."""
@@ -197,26 +224,6 @@ def load_calibration_set(folder: Path, encoder_id: str) -> CalibrationSet | None
         )
         return None
     return found
-
-
-def fit_platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept of a logistic fit with Platt's smoothed targets (Platt 1999).
-
-    The slope is never negative: a score that falls where the finding is there says nothing, and becomes its prevalence.
-    """
-    from scipy.optimize import minimize
-
-    positives, negatives = int(labels.sum()), int((~labels).sum())
-    targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    scale = float(scores.std()) or 1.0
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        logits = parameters[0] * scores / scale + parameters[1]
-        return float((np.logaddexp(0.0, logits) - targets * logits).mean())
-
-    bounds = ((0.0, None), (None, None))
-    slope, intercept = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=bounds).x
-    return float(slope) / scale, float(intercept)
 
 
 def _score_set(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> ScoreSet:

@@ -174,8 +174,7 @@ def _score(store: CaseStore, encoder: Encoder) -> None:
     scores = {}
     for examination, series in store.embeddings.unscored(encoder.encoder_id).items():
         sequences = [sequence for sequence, _ in series]
-        fused = encoder.fuse(np.stack([vector for _, vector in series]), sequences)
-        found = encoder.score(fused, sequences=sequences)
+        found = encoder.score_series(np.stack([vector for _, vector in series]), sequences)
         scores[examination] = tuple((one.finding, one.score, one.flagged) for one in found)
     store.embeddings.put_scores(scores)
 

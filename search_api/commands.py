@@ -281,7 +281,7 @@ def serve_site(data: Path, host: str, port: int, site: Callable[[FastAPI], None]
 @contextmanager
 def _said(as_json: bool) -> Iterator[None]:
     """Turn what was refused into one clear message and its exit status."""
-    from encoders.bundle import BundleError
+    from encoders.manifest import BundleError
     from indexer.cases import FilterError
 
     try:

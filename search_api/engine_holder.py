@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from encoders.bundle import BundleError, Encoder
+from encoders.bundle import Encoder
+from encoders.manifest import BundleError
 from indexer.generations import GenerationError, IndexMissing
 from indexer.schema import StoreError
 from search_api.engine import EncoderMismatch, SearchEngine

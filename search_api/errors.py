@@ -17,8 +17,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from encoders.bundle import BundleError, EncodingError
+from encoders.bundle import EncodingError
 from encoders.explain import ExplainError
+from encoders.manifest import BundleError
 from encoders.preprocess import PreprocessingError
 from encoders.sequences import SequenceError
 from encoders.volume import VolumeError

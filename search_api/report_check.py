@@ -73,12 +73,13 @@ def check_against(
     likely = _Likeness(encoder, measured)
     named = [(sentence, name) for sentence in report.sentences for name in _findings_of(likely, sentence)]
     stated = {name for sentence, name in named if sentence.assertion is Assertion.PRESENT} & set(measured)
+    allowed = {
+        "specificity": (1 - _OF_STATED - _OF_SIDES) * FALSE_ALARMS / max(len(measured), 1),
+        "sensitivity": _OF_STATED * FALSE_ALARMS / max(len(stated), 1),
+    }
+    points = [OperatingPoint(aim, 1 - share) for aim, share in allowed.items()]
     specific, sensitive = (
-        {one.finding: one for one in encoder.score(scans.embedding, OperatingPoint(aim, 1 - share), scans.sequences)}
-        for aim, share in (
-            ("specificity", (1 - _OF_STATED - _OF_SIDES) * FALSE_ALARMS / max(len(measured), 1)),
-            ("sensitivity", _OF_STATED * FALSE_ALARMS / max(len(stated), 1)),
-        )
+        {one.finding: one for one in encoder.score_series(scans.embeddings, scans.sequences, point)} for point in points
     )
     sides = _Sides(encoder, scans)
     flagged: dict[tuple[str, str], Statement] = {}

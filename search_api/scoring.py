@@ -50,6 +50,11 @@ class EncodedScans:
         """The MR sequences of the series that count."""
         return tuple(one.sequence for one in self.series if one.sequence is not None)
 
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """The embeddings (S, D) of the series that count."""
+        return np.stack([one.embedding for one in self.series])
+
     def sequence_of(self, number: int) -> MRSequence | None:
         """The MR sequence of a series by its place, from 0, among all that were given."""
         name = self.scored[number].sequence
@@ -83,15 +88,15 @@ def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
     )
     measurable = any(one.in_range and one.coverage >= LEAST_COVERAGE for one in encodings)
     sequences = [one.sequence for one in series if one.sequence is not None]
-    fused = encoder.fuse(np.stack([one.embedding for one in series]), sequences)
-    findings = encoder.score(fused, sequences=sequences)
+    embeddings = np.stack([one.embedding for one in series])
+    findings = encoder.score_series(embeddings, sequences)
     scored = tuple(
         _scored(number, volume, encoding)
         for number, (volume, encoding) in enumerate(zip(volumes, encodings, strict=True), start=1)
     )
     return EncodedScans(
         series=series,
-        embedding=fused,
+        embedding=encoder.fuse(embeddings, sequences),
         brain=brain,
         encodings=tuple(encodings),
         scored=scored,

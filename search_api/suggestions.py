@@ -158,7 +158,7 @@ def _alone(encoder: Encoder, scans: EncodedScans) -> list[dict[str, FindingScore
     for number, (encoding, scored) in enumerate(zip(scans.encodings, scans.scored, strict=True)):
         sequence = scans.sequence_of(number)
         counts = sequence is not None and not (scored.not_brain_mri and scans.brain)
-        scores = encoder.score(encoding.embedding, sequences=[sequence]) if counts and sequence is not None else ()
+        scores = encoder.score_series(encoding.embedding[None], [sequence]) if counts and sequence is not None else ()
         found.append({one.finding: one for one in scores})
     return found
 

@@ -119,7 +119,7 @@ def stored_findings(
     if not rows:
         return ()
     sequences = [sequence for row in rows if (sequence := known[int(keys[row])].sequence) is not None]
-    return encoder.score(encoder.fuse(embeddings[rows], sequences), point, sequences)
+    return encoder.score_series(embeddings[rows], sequences, point)
 
 
 def _reasons(findings: tuple[FindingScore, ...]) -> tuple[FindingScore, ...]:

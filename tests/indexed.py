@@ -31,7 +31,7 @@ class Counting(ToyEncoder):
         self.texts += len(texts)
         return super().encode_texts(texts)
 
-    def score(self, embedding, point=None, sequences=None):
+    def score_series(self, embeddings, sequences, point=None):
         return ()
 
 

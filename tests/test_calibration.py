@@ -18,7 +18,7 @@ from encoders.calibration import (
     parse_operating_point,
     wilson_interval,
 )
-from encoders.calibration_set import fit_platt
+from encoders.calibration_fit import fit_platt
 from encoders.findings import Finding, FindingsError, finding_score, load_findings, raw_scores
 from training.calibration import CalibrationConfigError, load_config
 from training.intervals import area_under_curve, area_with_interval, mean_interval

@@ -13,7 +13,9 @@ from safetensors.numpy import load_file, save_file
 import encoders
 from encoders.bundle import PRETRAINED
 from encoders.calibration import CalibrationError, OperatingPoint
-from encoders.calibration_set import FILE, CalibrationSet, fit_platt, load_calibration_set
+from encoders.calibration_fit import fit_platt, fit_shares
+from encoders.calibration_set import FILE, CalibrationSet, load_calibration_set
+from encoders.manifest import BundleError
 from encoders.seen_sides import SeenSides
 from encoders.sequences import MRSequence
 
@@ -149,3 +151,39 @@ def test_sides_are_kept_with_the_calibration(tmp_path: Path) -> None:
     whole.save(tmp_path, "x-1")
     loaded = load_calibration_set(tmp_path, "x-1")
     assert loaded is not None and loaded.sides is None
+
+
+def test_a_finding_weighs_the_networks_by_what_they_tell() -> None:
+    whole = examined()
+    both = whole.calibrations(NAMES, frozenset({0, 1}), (0.1, 1.0), by_axis)["abnormal"]
+    fused = whole.calibrations(NAMES, frozenset({0, 1}), (0.1, 1.0), by_axis, fused=True)["abnormal"]
+    assert both.shares[0] > 0.7 > both.shares[1] and sum(both.shares) == pytest.approx(1)
+    assert fused.shares == (1.0,)
+    assert both.told and not fused.told  # the fused vector is nearly all that of the network that tells nothing
+
+
+def test_what_tells_nothing_is_weighed_as_usual() -> None:
+    rng = np.random.default_rng(0)
+    labels, usual = rng.random(400) < 0.3, np.array([0.2, 0.8])
+    scores = rng.normal(0, 1, (400, 2))
+    scores[labels] -= 3.0  # lower where it is there: no weight above zero tells that
+    np.testing.assert_allclose(fit_shares(scores, labels, usual), usual)
+    np.testing.assert_allclose(fit_shares(scores[:, :1], labels, np.ones(1)), 1.0)
+
+
+def test_scores_of_a_bundle_are_summed_by_each_finding_s_shares() -> None:
+    bundle = encoders.load(PRETRAINED)
+    measured = bundle.calibration_set
+    assert measured is not None
+    sequences = [MRSequence.T1W, MRSequence.FLAIR, MRSequence.FLAIR]
+    embeddings = measured.vectors[[0, 1, 2]]
+    raw = bundle.raw_scores(embeddings)
+    calibrations = bundle.calibrations(sequences)
+    scores = {one.finding: one.score for one in bundle.score_series(embeddings, sequences)}
+    order = [finding.name for finding in bundle.findings]
+    for name, known in calibrations.items():
+        t1w, flair, again = raw[order.index(name)]
+        summed = known.shares[0] * t1w + known.shares[1] * (flair + again) / 2
+        assert scores[name] == pytest.approx(known.score(float(summed)), abs=1e-5)
+    with pytest.raises(BundleError, match="Expected embeddings of shape"):
+        bundle.score_series(embeddings, sequences[:2])

@@ -31,7 +31,7 @@ class FixedScores(ToyEncoder):
     def findings(self) -> tuple[Finding, ...]:
         return tuple(Finding(name, name, (f"there is {name}",), (f"no {name}",)) for name in NAMES)
 
-    def score(self, embedding, point: OperatingPoint | None = None, sequences=None) -> tuple[FindingScore, ...]:
+    def score_series(self, embeddings, sequences, point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
         threshold = {"specificity": 0.8, "sensitivity": 0.2}[point.aim] if point else 0.5
         return tuple(
             FindingScore(
@@ -151,9 +151,9 @@ def test_what_the_scan_has_no_threshold_for_is_not_counted_as_compared_and_is_na
 
 def test_false_alarms_are_those_of_the_kind_of_flag(scan: Volume) -> None:
     class Figured(FixedScores):
-        def score(self, embedding, point=None, sequences=None):
+        def score_series(self, embeddings, sequences, point=None):
             figures = Measured(0.9, 0.7, 100, (0.8, 0.95), (0.6, 0.8), "made up")
-            return tuple(replace(one, measured=figures) for one in super().score(embedding, point, sequences))
+            return tuple(replace(one, measured=figures) for one in super().score_series(embeddings, sequences, point))
 
     checked = check(
         Figured(hydrocephalus=0.95, meningioma=0.05, haemorrhage=0.9), [scan], "No hydrocephalus. Meningioma."

@@ -129,7 +129,7 @@ def test_a_site_calibrates_on_its_own_reports(
     found = calibrated.calibrations(sequences)
     assert found
     assert all("this site" in one.data for one in found.values())
-    scores = calibrated.score(examined.vectors[0], sequences=sequences)
+    scores = calibrated.score_series(examined.vectors[:2], sequences)
     assert {one.finding for one in scores if one.threshold is not None} == {
         name for name, one in found.items() if one.told
     }

@@ -23,10 +23,10 @@ from search_api.scan_answers import Worklist
 class ByEmbedding(FixedScores):
     """Scores that differ by examination: the first value of the embedding decides."""
 
-    def score(self, embedding, point: OperatingPoint | None = None, sequences=None) -> tuple[FindingScore, ...]:
-        value = float(np.clip(0.5 + 2 * embedding[0], 0.0, 1.0))
+    def score_series(self, embeddings, sequences, point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
+        value = float(np.clip(0.5 + 2 * self.fuse(embeddings, sequences)[0], 0.0, 1.0))
         self.fixed = {"abnormal": value, "infarct": value / 2, "meningioma": 0.9}
-        return super().score(embedding, point, sequences)
+        return super().score_series(embeddings, sequences, point)
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +80,12 @@ def test_without_measured_figures_there_is_an_order_but_no_threshold(data: Path)
 class Measured4(ByEmbedding):
     """With figures behind the thresholds, for T1w with FLAIR only."""
 
-    def score(self, embedding, point: OperatingPoint | None = None, sequences=None) -> tuple[FindingScore, ...]:
+    def score_series(self, embeddings, sequences, point: OperatingPoint | None = None) -> tuple[FindingScore, ...]:
         figures = Measured(0.9, 0.8, 100, (0.8, 0.95), (0.7, 0.9), "made up")
-        known = sequences is not None and set(sequences) == {MRSequence.T1W, MRSequence.FLAIR}
+        known = set(sequences) == {MRSequence.T1W, MRSequence.FLAIR}
         return tuple(
             replace(one, measured=figures) if known else replace(one, threshold=None, flagged=False)
-            for one in super().score(embedding, point, sequences)
+            for one in super().score_series(embeddings, sequences, point)
         )
 
 

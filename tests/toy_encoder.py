@@ -83,12 +83,10 @@ class ToyEncoder:
         assert embeddings.shape == (len(sequences), self.dim)
         return _unit(embeddings.sum(axis=0))
 
-    def score(
-        self,
-        embedding: NDArray[np.float32],
-        point: OperatingPoint | None = None,
-        sequences: Sequence[MRSequence] | None = None,
+    def score_series(
+        self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: OperatingPoint | None = None
     ) -> tuple[FindingScore, ...]:
+        embedding = self.fuse(embeddings, sequences)
         return tuple(
             FindingScore(finding.name, finding.title, self._score(finding, embedding), None, False, None, None)
             for finding in self.findings

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from encoders.bundle import FORMAT
+from encoders.manifest import FORMAT
 from encoders.preprocess import Preprocessing
 from encoders.sequences import MRSequence
 from encoders.vision import VisionConfig

@@ -104,14 +104,11 @@ class StoredVectors:
         fused: NDArray[np.float32] = embeddings.mean(axis=0)
         return fused
 
-    def score(
-        self,
-        embedding: NDArray[np.float32],
-        point: object = None,
-        sequences: object = None,  # noqa: ARG002
+    def score_series(
+        self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: object = None
     ) -> tuple[FindingScore, ...]:
-        if embedding.shape != (self.dim,) or point is not None:
-            raise ValueError(f"Expected an embedding of shape ({self.dim},), got {embedding.shape}.")
+        if embeddings.shape != (len(sequences), self.dim) or point is not None:
+            raise ValueError(f"Expected embeddings of shape ({len(sequences)}, {self.dim}), got {embeddings.shape}.")
         return ()
 
 

@@ -45,9 +45,9 @@ WAYS = ("whole", "brain")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a network says of one network input: unit embedding (D,), findings logits (F,), whether the peak hits."""
+    """What networks say of S network inputs: embeddings (S, D) unit, mean findings logits (F,), if the peak hits."""
 
-    embedding: Array
+    embeddings: Array
     findings: Array
     pointed: bool | None
 
@@ -83,7 +83,7 @@ def evaluate_real(bundle: Bundle, dataset: Path, progress: Progress) -> Figures:
 def real_figures(bundle: Bundle, seen: Sequence[SeenSeries]) -> Figures:
     """The figures of series that were seen; slabs are left out."""
     series = [item for item in seen if not item.partial]
-    whole = _examinations(bundle, series)
+    whole = _examinations(series)
     people = len({item.participant for item in series})
     figures: Figures = {"n": len(series), "people": people, "examinations": len(whole)}
     for way in ("whole", "brain"):
@@ -94,7 +94,7 @@ def real_figures(bundle: Bundle, seen: Sequence[SeenSeries]) -> Figures:
     return figures
 
 
-def _examinations(bundle: Bundle, series: Sequence[SeenSeries]) -> list[SeenSeries]:
+def _examinations(series: Sequence[SeenSeries]) -> list[SeenSeries]:
     """The series of each session together, as a user gives them."""
     found: dict[tuple[str, str], list[SeenSeries]] = {}
     for item in series:
@@ -102,14 +102,14 @@ def _examinations(bundle: Bundle, series: Sequence[SeenSeries]) -> list[SeenSeri
     together = []
     for items in found.values():
         sequences = tuple(item.sequences[0] for item in items)
-        whole, brain = (_together(bundle, [getattr(item, way) for item in items], sequences) for way in WAYS)
+        whole, brain = (_together([getattr(item, way) for item in items]) for way in WAYS)
         together.append(replace(items[0], sequences=sequences, whole=whole, brain=brain, tile=None))
     return together
 
 
-def _together(bundle: Bundle, seen: Sequence[Seen], sequences: Sequence[MRSequence]) -> Seen:
-    fused = bundle.fuse(np.stack([one.embedding for one in seen]), sequences)
-    return Seen(fused, np.mean([one.findings for one in seen], axis=0), None)
+def _together(seen: Sequence[Seen]) -> Seen:
+    embeddings = np.concatenate([one.embeddings for one in seen])
+    return Seen(embeddings, np.mean([one.findings for one in seen], axis=0), None)
 
 
 def see_dataset(bundle: Bundle, dataset: Path, progress: Progress) -> list[SeenSeries]:
@@ -188,9 +188,9 @@ def _areas(bundle: Bundle, parts: Sequence[tuple[str, Sequence[tuple[SeenSeries,
 def _scores(bundle: Bundle, finding: str, asked: Sequence[tuple[SeenSeries, Seen]]) -> NDArray[np.float64]:
     """Scores (N,) on one scale: calibrated by each one's MR sequences where all can be, and raw ones else."""
     row = [known.name for known in bundle.findings].index(finding)
-    raw = bundle.raw_scores(np.stack([said.embedding for _, said in asked]))[row].astype(np.float64)
+    raw = np.array([float(bundle.weighed_scores(said.embeddings, item.sequences)[row]) for item, said in asked])
     calibrations = [bundle.calibrations(item.sequences).get(finding) for item, _ in asked]
-    scaled = [one.score(float(value)) for one, value in zip(calibrations, raw, strict=True) if one is not None]
+    scaled = [one.score(value) for one, value in zip(calibrations, raw, strict=True) if one is not None]
     return np.array(scaled) if len(scaled) == len(raw) else raw
 
 
@@ -262,7 +262,7 @@ def _pointing(seen: Sequence[tuple[SeenSeries, Seen]]) -> Figures:
 def _seen(bundle: Bundle, output: VisionOutput, prepared: NetworkInput, truth: Volume | None) -> Seen:
     lesion = lesion_probability(output.masks, bundle.mask_classes)[0].numpy()
     pointed = None if truth is None else _points_at_lesion(lesion, prepared, truth)
-    return Seen(unit_rows(output.embedding.numpy())[0], output.findings[0].numpy(), pointed)
+    return Seen(unit_rows(output.embedding.numpy()), output.findings[0].numpy(), pointed)
 
 
 def _mask_of(dataset: Path, scan: Path) -> Volume | None:

@@ -25,6 +25,7 @@ from training.worker_processes import process_pool
 Array = NDArray[np.float32]
 Figures = dict[str, Any]
 Progress = Callable[[int, int], None]
+FUSED = "all fused"  # with each finding's own weights
 SEQUENCES = (
     MRSequence.T1W,
     MRSequence.T1W_POST,
@@ -56,10 +57,11 @@ def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, workers: int
     logits = np.stack([one.logits for one in seen], axis=1)
     fused = np.stack([bundle.fuse(one.embeddings, SEQUENCES) for one in seen])
     views = [(str(sequence), embeddings[kind], logits[kind]) for kind, sequence in enumerate(SEQUENCES)]
-    views.append(("all fused", fused, logits.mean(axis=0)))
+    views.append((FUSED, fused, logits.mean(axis=0)))
     groups: Figures = {}
+    weighed = np.stack([bundle.weighed_scores(one.embeddings, SEQUENCES) for one in seen], axis=1)
     for name, vectors, heads in views:
-        scores = bundle.raw_scores(vectors)
+        scores = weighed if name == FUSED else bundle.raw_scores(vectors)
         table = {}
         for row, finding in enumerate(bundle.findings):
             truth = np.array([finding.name in one.findings for one in seen], np.bool_)
