@@ -244,6 +244,14 @@ def test_ridge_regression_finds_a_linear_map() -> None:
     assert explained > 0.99
 
 
+def test_an_example_that_comes_twice_is_held_out_whole() -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(60, 40)).astype(np.float32)
+    targets = rng.normal(size=(60, 5)).astype(np.float32)  # of which the features tell nothing
+    twice = (np.concatenate([features, features]), np.concatenate([targets, targets]), (1e-4,))
+    assert ridge_regression(*twice, examples=60)[2] < 0 < ridge_regression(*twice, examples=61)[2]
+
+
 @pytest.mark.slow
 def test_an_example_shows_the_lesion_where_its_label_is() -> None:
     seed = next(seed for seed in range(100) if draw_facts(seed).diagnosis == "multiple sclerosis")

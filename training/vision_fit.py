@@ -1,8 +1,9 @@
 """Fits the last layer of trained sequence networks to NeuroBERT in closed form, and encodes kept-back phantoms.
 
 The pooled features of a finished network stay as they are; ridge regression maps them to what `text_space` makes of the
-report, less the mean over all phantoms. Features are kept in a folder, so a new NeuroBERT needs minutes, not a new
-training.
+report, less the mean over all phantoms. Every phantom counts twice: as it is, and varied as in the training, since what
+is fitted to phantoms as they are leans on what real scans do not share. Features are kept in a folder, so a new
+NeuroBERT needs minutes, not a new training.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from training.precision import autocast
 from training.text_space import target_of, whitening
 from training.vision_examples import NETWORKS
 from training.vision_loop import EncodeTexts, TextVectors, batch_tensors, load_state, save_state
+from training.vision_losses import augment
 from training.vision_settings import VisionTraining
 from training.worker_processes import process_pool
 
 FOLDS = 5
 INFERENCE_BATCH = 4
+STRIPPED_SHARE = 0.5  # of varied phantoms
 LEAST_DEVIATION = 1e-2  # features that hardly vary are not blown up
 
 log = logging.getLogger(__name__)
@@ -73,8 +76,9 @@ def fit_embeddings(config: VisionTraining, out: Path, encode_texts: EncodeTexts)
     targets = targets @ whitening(targets)
     explained = {}
     for kind, (name, _) in enumerate(NETWORKS):
-        features, _ = features_of(config, out, kind, config.fit_seeds)
-        weight, bias, explained[name] = ridge_regression(features, targets, config.ridge)
+        ways = [features_of(config, out, kind, config.fit_seeds, varied=varied)[0] for varied in (False, True)]
+        twice = np.concatenate([targets, targets])
+        weight, bias, explained[name] = ridge_regression(np.concatenate(ways), twice, config.ridge, len(targets))
         state = load_state(out / f"{name}.safetensors")
         state["embedding_head.weight"], state["embedding_head.bias"] = torch.from_numpy(weight), torch.from_numpy(bias)
         save_state(out / f"{name}.safetensors", {key: tensor.half() for key, tensor in state.items()})
@@ -92,6 +96,7 @@ def prepare_features(config: VisionTraining, out: Path) -> None:
 def _pool_features(config: VisionTraining, out: Path, kind: int) -> None:
     for seeds in (config.fit_seeds, config.test_seeds):
         features_of(config, out, kind, seeds)
+    features_of(config, out, kind, config.fit_seeds, varied=True)
 
 
 def encode_cohort(config: VisionTraining, out: Path, seeds: Sequence[int]) -> Cohort:
@@ -116,17 +121,25 @@ def layer(features: Array, state: Mapping[str, torch.Tensor], name: str) -> Arra
 
 
 def features_of(
-    config: VisionTraining, out: Path, kind: int, seeds: Sequence[int], weights: Path | None = None
+    config: VisionTraining,
+    out: Path,
+    kind: int,
+    seeds: Sequence[int],
+    weights: Path | None = None,
+    *,
+    varied: bool = False,
 ) -> tuple[Array, Array]:
     """Pooled features (N, P) and findings logits (N, F) of phantoms in one kind; kept in `out`/features.
 
-    By the kind's network in `out`, or by that of the file `weights`.
+    By the kind's network in `out`, or by that of the file `weights`; of the phantoms as they are, or with `varied` as
+    in the training, half of them with nothing outside of the skull.
     """
     weights = weights or out / f"{NETWORKS[kind][0]}.safetensors"
     folder = out / "features"
     folder.mkdir(exist_ok=True)
     state = load_state(weights)
-    path = folder / f"{weights.stem}-{_digest_of_body(state)}-{seeds[0]}-{len(seeds)}.npz"
+    of_which = f"{seeds[0]}-{len(seeds)}" + ("-varied" if varied else "")
+    path = folder / f"{weights.stem}-{_digest_of_body(state)}-{of_which}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:
             return stored["features"], stored["findings"]
@@ -138,7 +151,10 @@ def features_of(
     with torch.inference_mode(), autocast(device):
         for first in range(0, len(seeds), INFERENCE_BATCH):
             pairs = [(examples.get(int(seed)), kind) for seed in seeds[first : first + INFERENCE_BATCH]]
-            voxels, _, _ = batch_tensors(pairs, Preprocessing().clip, device)
+            voxels, labels, _ = batch_tensors(pairs, Preprocessing().clip, device)
+            if varied:
+                generator = torch.Generator().manual_seed(int(seeds[first]))
+                voxels, _ = augment(voxels, labels, generator, STRIPPED_SHARE)
             output = network(voxels)
             features.append(output.features.float().cpu().numpy())
             findings.append(output.findings.float().cpu().numpy())
@@ -166,14 +182,18 @@ def text_targets(config: VisionTraining, out: Path, seeds: Sequence[int], vector
     return np.stack([target_of(texts.report, texts.sentences, vectors) for texts in read]).astype(np.float32)
 
 
-def ridge_regression(features: Array, targets: Array, penalties: Sequence[float]) -> tuple[Array, Array, float]:
+def ridge_regression(
+    features: Array, targets: Array, penalties: Sequence[float], examples: int | None = None
+) -> tuple[Array, Array, float]:
     """Linear map features (N, P) -> targets (N, D), with the penalty that explains most on held-out fifths.
+
+    Where `examples` come several times over, one after the other, each is held out whole.
 
     Returns
     -------
     weight (D, P), bias (D,), share of the held-out variance explained
     """
-    folds = np.arange(len(features)) % FOLDS
+    folds = np.arange(len(features)) % (examples or len(features)) % FOLDS
     errors = []
     for penalty in penalties:
         error = 0.0
