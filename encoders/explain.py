@@ -20,7 +20,7 @@ from torch import Tensor
 from encoders.bundle import Bundle
 from encoders.findings import Finding
 from encoders.preprocess import NetworkInput
-from encoders.vision import LESION, VENTRICLES, SequenceNetwork, mask_probabilities
+from encoders.vision import LESION, VENTRICLES, SequenceNetwork, VisionOutput, mask_probabilities
 from encoders.volume import Volume
 
 # Which lesion masks show a finding, or what it is a kind of; what is not listed is explained as a sentence.
@@ -96,8 +96,10 @@ def surest_of(finding: Finding, lesions: Mapping[str, tuple[float, float]]) -> t
     return (max(left for left, _ in shown), max(right for _, right in shown)) if shown else None
 
 
-def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
-    """Where the network sees a finding of the bundle's catalogue.
+def explain_finding(
+    bundle: Bundle, volume: Volume, finding: str, seen: tuple[VisionOutput, NetworkInput] | None = None
+) -> HeatMap:
+    """Where the network sees a finding of the bundle's catalogue; `seen` is what `Bundle.see` says, if known.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def explain_finding(bundle: Bundle, volume: Volume, finding: str) -> HeatMap:
     rows = [bundle.mask_classes.index(name) for name in mask_classes_of(known[finding]) if name in bundle.mask_classes]
     if not rows:
         return explain_sentences(bundle, volume, known[finding].present, known[finding].absent)
-    output, prepared = bundle.see(volume)
+    output, prepared = seen or bundle.see(volume)
     shares = mask_probabilities(output.masks, bundle.mask_classes)[0, rows].amax(dim=0)
     return _on_grid(shares, prepared, scale=1.0)
 

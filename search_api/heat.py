@@ -59,6 +59,11 @@ def heat_of(encoder: Encoder, volume: Volume, finding: str | None, text: str | N
         heat = explain_finding(encoder, volume, finding) if finding else explain_sentences(encoder, volume, (asked,))
     except TextError as error:
         raise QueryError("no_words", "Expected a sentence with at least one word", "Write a finding.") from error
+    return shown_by(heat, volume)
+
+
+def shown_by(heat: HeatMap, volume: Volume) -> ShownHeat:
+    """Heat on a series that it was made of."""
     x, y, z = volume.voxels.shape
     return ShownHeat(heat, (x, y, z), volume.spacing, np.linalg.inv(heat.affine) @ volume.affine)
 

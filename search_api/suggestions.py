@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from encoders.bundle import Bundle, Encoder
-from encoders.explain import mask_classes_of, side_of
+from encoders.explain import explain_finding, mask_classes_of, side_of
 from encoders.findings import Finding, FindingScore
-from encoders.vision import VENTRICLES
+from encoders.preprocess import NetworkInput
+from encoders.vision import VENTRICLES, VisionOutput
 from encoders.volume import Volume
 from search_api.folding import Folding
-from search_api.heat import heat_of, hottest
+from search_api.heat import hottest, shown_by
 from search_api.hits import person_of_case
 from search_api.precedents import Precedents
 from search_api.retrieval import Shelves
@@ -93,10 +94,11 @@ def suggest(
     known = {finding.name: finding for finding in encoder.findings}
     alone = _alone(encoder, scans)
     groups: list[_Group] = []
+    places = _Places(encoder, volumes, numbers)
     for score in _flagged(scans.findings, known):
         finding = known[score.finding]
         shown = _where(finding, scans, alone)
-        place = _place(encoder, volumes, finding, shown, numbers)
+        place = places.of(finding, shown)
         lesion = mask_classes_of(finding) != (VENTRICLES,)
         same = next((group for group in groups if lesion and group.lesion and _same(place, group.place)), None)
         if same is None:
@@ -177,18 +179,26 @@ def _where(finding: Finding, scans: EncodedScans, alone: Sequence[dict[str, Find
     return _Shown(best[1] if best else None, known_sides.pop() if len(known_sides) == 1 else None)
 
 
-def _place(
-    encoder: Encoder, volumes: Sequence[Volume], finding: Finding, shown: _Shown, numbers: Sequence[int] | None
-) -> Place | None:
-    """Where the masks show the finding most; None for what has no mask, since occlusion would take too long for all."""
-    if shown.number is None or not mask_classes_of(finding) or not isinstance(encoder, Bundle):
-        return None
-    volume = volumes[shown.number]
-    heat = heat_of(encoder, volume, finding.name, None)
-    x, y, z = (round(value, 1) for value in heat.heat.peak)
-    sequence = None if volume.sequence is None else str(volume.sequence)
-    number = shown.number + 1 if numbers is None else numbers[shown.number]
-    return Place(number, sequence, hottest(heat), (x, y, z), shown.side)
+class _Places:
+    """Tells where the masks show a finding most; each series is looked at once."""
+
+    def __init__(self, encoder: Encoder, volumes: Sequence[Volume], numbers: Sequence[int] | None) -> None:
+        self._encoder, self._volumes = encoder, volumes
+        self._numbers = numbers or range(1, len(volumes) + 1)
+        self._seen: dict[int, tuple[VisionOutput, NetworkInput]] = {}
+
+    def of(self, finding: Finding, shown: _Shown) -> Place | None:
+        """None for what has no mask, since occlusion would take too long for all."""
+        number, encoder = shown.number, self._encoder
+        if number is None or not mask_classes_of(finding) or not isinstance(encoder, Bundle):
+            return None
+        volume = self._volumes[number]
+        if number not in self._seen:
+            self._seen[number] = encoder.see(volume)
+        heat = shown_by(explain_finding(encoder, volume, finding.name, self._seen[number]), volume)
+        x, y, z = (round(value, 1) for value in heat.heat.peak)
+        sequence = None if volume.sequence is None else str(volume.sequence)
+        return Place(self._numbers[number], sequence, hottest(heat), (x, y, z), shown.side)
 
 
 def _sentence(finding: Finding, side: str | None, sequence: str | None, alternatives: Sequence[str] = ()) -> str:
