@@ -17,6 +17,8 @@ from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
 from training import vision as training_vision
 from training import vision_loop
+from training.lent_findings import DAMPING, LENT, lend_findings
+from training.phantoms.facts import FINDINGS
 from training.phantoms.pathology import make_phantom
 from training.phantoms.scenario import draw_facts
 from training.vision import train, train_trunk, trunk_schedule
@@ -242,6 +244,23 @@ def test_ridge_regression_finds_a_linear_map() -> None:
     np.testing.assert_allclose(weight, truth, atol=0.05)
     np.testing.assert_allclose(bias, 3, atol=0.05)
     assert explained > 0.99
+
+
+def test_a_head_lends_the_answer_a_share_of_what_it_says_along_the_finding_alone() -> None:
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(400, 8)).astype(np.float32)
+    layer = (rng.normal(size=(5, 8)).astype(np.float32), rng.normal(size=5).astype(np.float32))
+    head = torch.zeros(len(FINDINGS), 8)
+    head[FINDINGS.index("infarct"), 3] = 7.0
+    state = {"findings_head.weight": head, "findings_head.bias": torch.ones(len(FINDINGS))}
+    directions = {"infarct": np.eye(5, dtype=np.float32)[1]}
+    weight, bias = lend_findings(layer, features, state, directions)
+    before, after = (features @ one.T + other for one, other in (layer, (weight, bias)))
+    added = after - before
+    assert np.abs(np.delete(added, 1, axis=1)).max() < 1e-4
+    said = features[:, 3] - features[:, 3].mean()
+    expected = LENT / (1 + DAMPING) * before[:, 1].std() * said / said.std()
+    np.testing.assert_allclose(added[:, 1], expected, atol=1e-3)
 
 
 def test_an_example_that_comes_twice_is_held_out_whole() -> None:

@@ -34,7 +34,7 @@ def finish(
     Quick, and to be repeated whenever NeuroBERT changes.
     """
     prepare_features(config, out)
-    metrics: Figure = {"config": asdict(config), "explained": fit_embeddings(config, out, encode_texts)}
+    metrics: Figure = {"config": asdict(config), "explained": fit_embeddings(config, out, encode_texts, findings)}
     cohort = encode_cohort(config, out, config.test_seeds)
     cohort.save(out / "kept_back.npz")
     metrics["phantoms"] = phantom_figures(cohort, findings, encode_texts)

@@ -20,8 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from encoders.findings import Finding
 from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork
+from training.lent_findings import finding_directions, lend_findings
 from training.phantoms.facts import FINDINGS
 from training.precision import autocast
 from training.text_space import target_of, whitening
@@ -67,8 +69,14 @@ class Cohort:
         temporary.replace(path)
 
 
-def fit_embeddings(config: VisionTraining, out: Path, encode_texts: EncodeTexts) -> dict[str, float]:
-    """Fit and write the embedding layer of every network; the share of variance explained on held-out folds."""
+def fit_embeddings(
+    config: VisionTraining, out: Path, encode_texts: EncodeTexts, findings: Sequence[Finding]
+) -> dict[str, float]:
+    """Fit and write the embedding layer of every network; the share of variance explained on held-out folds.
+
+    Besides, the findings head lends it what it knows of `findings`.
+    """
+    directions = finding_directions(findings, encode_texts)
     vectors = TextVectors(encode_texts)
     targets = text_targets(config, out, config.fit_seeds, vectors)
     # What all reports share says nothing about a scan, and would make any two scans nearly equal.
@@ -80,6 +88,7 @@ def fit_embeddings(config: VisionTraining, out: Path, encode_texts: EncodeTexts)
         twice = np.concatenate([targets, targets])
         weight, bias, explained[name] = ridge_regression(np.concatenate(ways), twice, config.ridge, len(targets))
         state = load_state(out / f"{name}.safetensors")
+        weight, bias = lend_findings((weight, bias), np.concatenate(ways), state, directions)
         state["embedding_head.weight"], state["embedding_head.bias"] = torch.from_numpy(weight), torch.from_numpy(bias)
         save_state(out / f"{name}.safetensors", {key: tensor.half() for key, tensor in state.items()})
         log.info("%s: the fit explains %.3f of the held-out variance", name, explained[name])
