@@ -25,6 +25,7 @@ from training.worker_processes import process_pool
 Array = NDArray[np.float32]
 Figures = dict[str, Any]
 Progress = Callable[[int, int], None]
+GALLERY = 1_000  # reports
 FUSED = "all fused"  # with each finding's own weights
 SEQUENCES = (
     MRSequence.T1W,
@@ -71,21 +72,31 @@ def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, workers: int
                     table[finding.name]["head"] = area(heads[:, bundle.finding_names.index(finding.name)], truth)
         groups[name] = table
     told = bundle.encode_texts([one.report for one in seen])
-    return {
-        "n": examinations,
-        "groups": groups,
-        "scan to report": matching(fused, told),
-        "report to scan": matching(told, fused),
+    further = _reports(range(seed + examinations, seed + GALLERY))
+    gallery = np.concatenate([told, bundle.encode_texts(further)]) if further else told
+    found = {
+        f"scan to report among {examinations:,}": matching(fused, told),
+        f"report to scan among {examinations:,}": matching(told, fused),
+        f"scan to report among {len(gallery):,}": matching(fused, gallery),
     }
+    return {"n": examinations, "groups": groups, "matching": found}
 
 
 def phantoms_table(figures: Figures) -> str:
     """The figures as Markdown."""
     lines = [f"n = {figures['n']} phantom examinations; positives/n.", "", areas_table(figures["groups"])]
-    for way in ("scan to report", "report to scan"):
-        cells = [f"{name} {interval_cell(*figure)}" for name, figure in figures[way].items()]
-        lines += ["", f"{way.capitalize()} (all series) among {figures['n']}: {', '.join(cells)}."]
+    for way, found in figures["matching"].items():
+        cells = [f"{name} {interval_cell(*figure)}" for name, figure in found.items()]
+        lines += ["", f"{way.capitalize()}, all series: {', '.join(cells)}."]
     return "\n".join(lines)
+
+
+def _reports(seeds: Sequence[int]) -> list[str]:
+    """Reports of phantoms that no scan is made of."""
+    from training.phantoms.reports import write_report
+    from training.phantoms.scenario import draw_facts
+
+    return [write_report(draw_facts(seed), seed).text for seed in seeds]
 
 
 def _see(folder: Path, seed: int) -> SeenPhantom:
@@ -104,7 +115,7 @@ def _see(folder: Path, seed: int) -> SeenPhantom:
 
 
 def matching(queries: Array, gallery: Array) -> Figures:
-    """R@1 and R@10 of unit vectors (N, D): how often row i of the gallery is among the nearest of query i."""
+    """R@1 and R@10 of unit vectors (N, D): how often row i of the gallery (M, D) is among the nearest of query i."""
     cosines = queries @ gallery.T
     ranks = (cosines > np.diag(cosines)[:, None]).sum(axis=1) + 1
     found = {f"R@{depth}": (ranks <= depth).astype(np.float64) for depth in (1, 10)}
