@@ -8,6 +8,7 @@ preprocessing; the indexer stores it with every vector and refuses others. How t
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from encoders.calibration import Calibration, OperatingPoint
 from encoders.calibration_fit import network_shares
+from encoders.calibration_set import FILE as CALIBRATION_FILE
 from encoders.calibration_set import load_calibration_set
 from encoders.findings import AskedScore, Finding, FindingScore, finding_score, load_findings, raw_scores
 from encoders.in_range import FILE as RANGE_FILE
@@ -32,6 +34,7 @@ from encoders.text import NeuroBERT
 from encoders.vision import SequenceNetwork, VisionConfig, VisionOutput, mask_probabilities, surest_by_side
 from encoders.volume import Volume
 
+SCORING = 2  # how series are scored together; another number scores stored examinations again
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -64,6 +67,8 @@ class Encoder(Protocol):
 
     @property
     def encoder_id(self) -> str: ...
+    @property
+    def scoring_id(self) -> str: ...
     @property
     def dim(self) -> int: ...
     @property
@@ -100,6 +105,14 @@ class Bundle:
         self.findings = load_findings(folder / "findings.toml")
         self.calibration_set = load_calibration_set(folder, self.encoder_id)
         self._calibrations: dict[tuple[frozenset[int], bool], dict[str, Calibration]] = {}
+
+    @cached_property
+    def scoring_id(self) -> str:
+        """Names all that decides the findings' scores: encoder, catalogue, calibration, and the way of scoring."""
+        digest = hashlib.sha256(f"{self.encoder_id} {SCORING}".encode())
+        for file in (self.folder / "findings.toml", self.folder / CALIBRATION_FILE):
+            digest.update(file.read_bytes() if file.is_file() else b"")
+        return digest.hexdigest()[:16]
 
     @property
     def dim(self) -> int:
@@ -176,7 +189,10 @@ class Bundle:
         point: OperatingPoint | None = None,
         sequences: Sequence[MRSequence] | None = None,
     ) -> tuple[FindingScore, ...]:
-        """`score_series` for one embedding (D,) of several `sequences`, None for all, which tells less."""
+        """Calibrated scores of every finding for one fused embedding (D,); `abnormal` comes first.
+
+        `sequences` are those that it was made of, None for all. `score_series` tells more.
+        """
         if embedding.shape != (self.dim,):
             raise BundleError(f"Expected an embedding of shape ({self.dim},), got {embedding.shape}")
         raw = self.raw_scores(embedding[None])[:, 0]

@@ -1,7 +1,8 @@
 """From a raw score to a calibrated one, a threshold, and the figures that were measured for that threshold.
 
-A finding's calibration keeps the calibrated scores of two sets of examinations that no network was trained on: the
-threshold of an operating point is chosen on the first, its sensitivity and specificity are measured on the second.
+A finding's calibration keeps the calibrated scores of two sets of examinations that no network was trained on: networks
+are weighed and the threshold of an operating point is chosen on the first, its sensitivity and specificity are measured
+on the second.
 Where those come from is left to `calibration_set`.
 """
 
@@ -70,7 +71,8 @@ class OperatingPoint:
 
     `sensitivity`, `specificity`, `ppv` or `npv` (predictive values, which also need a prevalence) as measured on the
     choosing set, or `miss_rate`: the chance of missing a further examination with the finding, which the threshold
-    keeps at or below the value whatever the scores' distribution (split-conformal: Vovk, Gammerman, Shafer 2005).
+    keeps at or below the value whatever the scores' distribution (split-conformal: Vovk, Gammerman, Shafer 2005). That
+    is so for one kind of MR sequence; for several it is so nearly, since they are weighed by the same examinations.
     """
 
     aim: str
@@ -175,10 +177,15 @@ class Calibration:
         )
 
 
+def area_under_curve(present: NDArray[np.float64], absent: NDArray[np.float64]) -> float:
+    """How often a score of `present` lies above one of `absent`, which are sorted; ties count half."""
+    below = np.searchsorted(absent, present, "left") + np.searchsorted(absent, present, "right")
+    return float(below.mean()) / (2 * len(absent))
+
+
 def _above_chance(scores: ScoreSet) -> bool:
     present, absent = scores.present, scores.absent
-    below = np.searchsorted(absent, present, "left") + np.searchsorted(absent, present, "right")
-    area = float(below.mean()) / (2 * len(absent))
+    area = area_under_curve(present, absent)
     of_present, of_absent = area / (2 - area), 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (len(present) - 1) * (of_present - area**2)
     spread += (len(absent) - 1) * (of_absent - area**2)

@@ -25,7 +25,7 @@ from encoders.calibration import (
     logistic,
     parse_operating_point,
 )
-from encoders.calibration_fit import fit_platt, fit_shares, network_shares
+from encoders.calibration_fit import choose_shares, fit_platt, network_shares
 from encoders.findings import ABNORMAL
 from encoders.seen_sides import SeenSides
 
@@ -40,9 +40,9 @@ RawScores = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # embeddings (
 class CalibrationSet:
     """Series of N examinations: `vectors` (S, D) unit, their `examinations` (S,) 0..N-1, their `networks` (S,).
 
-    `present` says of each finding whether each examination has it, (N,). The first half of the examinations fit the
-    scaling and choose the thresholds, the second half measure them. `points` are the findings' operating points;
-    `sides` are of the same series and examinations, where these are known.
+    `present` says of each finding whether each examination has it, (N,). The first half of the examinations weigh the
+    networks, fit the scaling and choose the thresholds, the second half measure them. `points` are the findings'
+    operating points; `sides` are of the same series and examinations, where these are known.
     """
 
     vectors: NDArray[np.float32]
@@ -114,12 +114,12 @@ class CalibrationSet:
         weights : of every network of the bundle in a fusion
         fused : of the score of the series' fused vector, not of a weighed sum of their scores
         """
-        rows, embeddings = self.fused(networks, weights)
+        _, rows = self._with_all(networks)
         if not len(rows):
             return {}
         choosing = rows < self.count // 2
         if fused:
-            scores = raw_scores(embeddings).astype(np.float64)[:, :, None]
+            scores = raw_scores(self.fused(networks, weights)[1]).astype(np.float64)[:, :, None]
         else:
             scores = self.series_scores(networks, raw_scores(self.vectors))
         usual = network_shares(weights, sorted(networks))
@@ -131,8 +131,9 @@ class CalibrationSet:
             halves = (labels[choosing], labels[~choosing])
             if min(int(side.sum()) for half in halves for side in (half, ~half)) < LEAST_EACH:
                 continue
-            shares = np.ones(1) if fused else fit_shares(by_network[choosing], halves[0], usual)
+            shares, apart = choose_shares(by_network[choosing], halves[0], np.ones(1) if fused else usual)
             summed = by_network @ shares
+            summed[choosing] = apart
             slope, intercept = fit_platt(summed[choosing], halves[0])
             scaled = np.array([logistic(slope * score + intercept) for score in summed])
             found[name] = Calibration(
@@ -202,9 +203,10 @@ def load_calibration_set(folder: Path, encoder_id: str) -> CalibrationSet | None
             if "sides" in said:
                 tables = stored.get_tensor("sides_seen"), stored.get_tensor("sides_true")
                 sides = SeenSides(tuple(json.loads(said["sides"])), *tables)
-        counts = {len(vectors), len(examinations), len(networks), len(vectors if sides is None else sides.seen)}
-        if len(counts) > 1 or len(present) != len(points):
+        if not len(vectors) == len(examinations) == len(networks) or len(present) != len(points):
             raise ValueError(f"{len(vectors)} vectors of {len(examinations)} series, {len(points)} findings")
+        if sides is not None:
+            sides.check(len(vectors), present.shape[1])
         found = CalibrationSet(
             vectors=vectors.astype(np.float32),
             examinations=examinations,

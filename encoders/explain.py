@@ -76,6 +76,11 @@ def mask_classes_of(finding: Finding) -> tuple[str, ...]:
     return CLASSES_OF.get(finding.name) or CLASSES_OF.get(finding.kind_of or "", ())
 
 
+def has_side(finding: Finding) -> bool:
+    """Whether masks show a finding, and others than the ventricles, which everybody has."""
+    return bool({*mask_classes_of(finding)} - {VENTRICLES})
+
+
 def side_of(finding: Finding, lesions: Mapping[str, tuple[float, float]]) -> Literal["left", "right"] | None:
     """On which side of a series a finding lies by its masks' surest places; None where that is not clear.
 

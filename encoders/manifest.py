@@ -1,4 +1,7 @@
-"""What bundle.json says of a bundle, and the hash of all that decides an embedding."""
+"""What bundle.json says of a bundle, and the hash of all that decides an embedding.
+
+The encoder that is made of it is `bundle`'s.
+"""
 
 from __future__ import annotations
 

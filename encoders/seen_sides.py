@@ -32,6 +32,12 @@ class SeenSides:
         findings = tuple(sorted({name for sides in (*seen, *true) for name in sides}))
         return cls(findings, _table(seen, findings), _table(true, findings))
 
+    def check(self, series: int, examinations: int) -> None:
+        """Raises ValueError where the tables are not those of so many series and examinations."""
+        expected = (series, len(self.findings)), (examinations, len(self.findings))
+        if (self.seen.shape, self.true.shape) != expected:
+            raise ValueError(f"sides of shapes {self.seen.shape} and {self.true.shape}, expected {expected}")
+
     def wrong(
         self, examinations: NDArray[np.int32], chosen: NDArray[np.bool_], rows: NDArray[np.int64]
     ) -> tuple[int, int]:

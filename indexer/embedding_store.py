@@ -221,32 +221,37 @@ class EmbeddingStore:
         with self._connections.reading() as database:
             return int(database.execute(statement, (str(kind), encoder_id)).fetchone()[0])
 
-    def unscored(self, encoder_id: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
-        """The series' embeddings of every examination whose findings were not scored since they were made."""
-        return self._series(encoder_id, "e.examination_id NOT IN (SELECT examination_id FROM scored)")
+    def unscored(self, encoder_id: str, scoring: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
+        """The series' embeddings of every examination whose findings were not scored so since they were made."""
+        return self._series(
+            encoder_id, "e.examination_id NOT IN (SELECT examination_id FROM scored WHERE scoring = ?)", scoring
+        )
 
     def reported(self, encoder_id: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
         """The series' embeddings of every examination that has a report."""
         return self._series(encoder_id, "e.examination_id IN (SELECT examination_id FROM report)")
 
-    def _series(self, encoder_id: str, condition: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
+    def _series(
+        self, encoder_id: str, condition: str, *values: str
+    ) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
         statement = (
             "SELECT e.examination_id, s.sequence, e.vector FROM embedding e JOIN series s ON s.id = e.item_id"  # noqa: S608
             f" WHERE e.kind = 'series' AND e.encoder_id = ? AND {condition} ORDER BY s.examination_id, s.number"
         )
         with self._connections.reading() as database:
-            rows = database.execute(statement, (encoder_id,)).fetchall()
+            rows = database.execute(statement, (encoder_id, *values)).fetchall()
         found: dict[int, list[tuple[MRSequence, NDArray[np.float32]]]] = {}
         for examination, sequence, blob in rows:
             vector = np.frombuffer(blob, np.float16).astype(np.float32)
             found.setdefault(examination, []).append((MRSequence(sequence), vector))
         return {examination: tuple(series) for examination, series in found.items()}
 
-    def put_scores(self, scores: dict[int, tuple[tuple[str, float, bool], ...]]) -> None:
-        """Keep (finding, score, flagged) of examinations; one transaction."""
-        rows = [(identity, *score) for identity, findings in scores.items() for score in findings]
+    def put_scores(self, scores: dict[int, tuple[tuple[str, float, bool], ...]], scoring: str) -> None:
+        """Keep (finding, score, flagged) of examinations in place of what they had; one transaction."""
+        rows = [(identity, *score, scoring) for identity, findings in scores.items() for score in findings]
         with self._connections.writing() as database:
-            database.conn.executemany("INSERT OR REPLACE INTO scored VALUES (?, ?, ?, ?)", rows)
+            database.conn.executemany("DELETE FROM scored WHERE examination_id = ?", [(one,) for one in scores])
+            database.conn.executemany("INSERT INTO scored VALUES (?, ?, ?, ?, ?)", rows)
 
     def refused(self) -> tuple[Refused, ...]:
         """The series that could not be encoded."""

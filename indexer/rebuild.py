@@ -172,11 +172,11 @@ class _Encoding:
 
 def _score(store: CaseStore, encoder: Encoder) -> None:
     scores = {}
-    for examination, series in store.embeddings.unscored(encoder.encoder_id).items():
+    for examination, series in store.embeddings.unscored(encoder.encoder_id, encoder.scoring_id).items():
         sequences = [sequence for sequence, _ in series]
         found = encoder.score_series(np.stack([vector for _, vector in series]), sequences)
         scores[examination] = tuple((one.finding, one.score, one.flagged) for one in found)
-    store.embeddings.put_scores(scores)
+    store.embeddings.put_scores(scores, encoder.scoring_id)
 
 
 def _set_broken_aside(data: Path) -> tuple[str, ...]:

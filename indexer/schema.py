@@ -111,8 +111,13 @@ def _with_catalogue(database: Database) -> None:
     reread_reports(database)
 
 
+def _with_scoring(database: Database) -> None:
+    """By what findings were scored; what was scored before that was kept is scored again."""
+    database.execute("ALTER TABLE scored ADD COLUMN scoring TEXT NOT NULL DEFAULT ''")
+
+
 # Numbered by place: the n-th brings the schema from n-1 to n.
-MIGRATIONS = (_first, _with_family, _with_catalogue)
+MIGRATIONS = (_first, _with_family, _with_catalogue, _with_scoring)
 SCHEMA = len(MIGRATIONS)
 
 

@@ -2,10 +2,11 @@
 
 Without a scan the report is compared with itself alone (`text_check`).
 
-Specificity first: one report in twenty that is right may be flagged. That share is divided among all that is looked at,
-so that the thresholds grow stricter with the number of findings (Bonferroni): a finding that the report denies or
-leaves out is brought up only above a threshold of high specificity, one that it states only below a threshold of high
-sensitivity. Sentences and their assertions come from the indexer's reading of reports, scores and thresholds from the
+Specificity first: one report in twenty that is right may be flagged. Most of that share is divided among all that is
+looked at, so that the thresholds grow stricter with the number of findings (Bonferroni): a finding that the report
+denies or leaves out is brought up only above a threshold of high specificity, one that it states only below a threshold
+of high sensitivity, and neither where the lesion masks speak against it. The rest is left for sides, which the masks
+alone tell. Sentences and their assertions come from the indexer's reading of reports, scores and thresholds from the
 encoder. Everything here is flagged for review.
 """
 
@@ -32,7 +33,7 @@ from search_api.sides import sides_of
 from search_api.text_check import comparable, contradictions, says_normal
 
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
-# Of that share: for what reports state, and for its side; the rest is for what they deny or leave out.
+# Of that share: for what reports state, and left for its side; the rest is for what they deny or leave out.
 _OF_STATED, _OF_SIDES = 0.2, 0.2
 _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 # Cosine from which a sentence is taken for one of a finding's own sentences, where no word of it names a finding.
@@ -69,7 +70,6 @@ def check_against(
     if scans is None:
         return _of_text_alone(encoder, report)
     measured = [score.finding for score in scans.findings if score.threshold is not None]
-    known = {finding.name: finding.title for finding in encoder.findings}
     likely = _Likeness(encoder, measured)
     named = [(sentence, name) for sentence in report.sentences for name in _findings_of(likely, sentence)]
     stated = {name for sentence, name in named if sentence.assertion is Assertion.PRESENT} & set(measured)
@@ -101,12 +101,6 @@ def check_against(
             for one in statements
         ]
         unmentioned = [replace(one, similar=precedents.having(one.finding)) for one in unmentioned]
-    notices = list(scans.notices)
-    if all(score.threshold is None for score in specific.values()):
-        notices.append("Nothing was measured for this encoder: without thresholds nothing can be flagged.")
-    elif not_told := [name for name in dict.fromkeys(name for _, name in named) if name not in measured]:
-        titles = ", ".join(known.get(name, name.replace("_", " ")) for name in not_told)
-        notices.append(f"Not compared, since the scan has no threshold for it: {titles}.")
     return ReportCheck(
         statements=tuple(statements),
         unmentioned=tuple(unmentioned),
@@ -114,9 +108,19 @@ def check_against(
         checked=len({sentence.number for sentence, name in named if name in measured}),
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
-        notices=(*notices, *_unread(report, bool(named))),
+        notices=(*scans.notices, *_not_compared(encoder, named, measured), *_unread(report, bool(named))),
         contradictions=contradictions(report, encoder.findings),
     )
+
+
+def _not_compared(encoder: Encoder, named: Sequence[tuple[Sentence, str]], measured: Sequence[str]) -> list[str]:
+    """What of the report's findings has no threshold for the scan."""
+    if not measured:
+        return ["Nothing was measured for this encoder: without thresholds nothing can be flagged."]
+    known = {finding.name: finding.title for finding in encoder.findings}
+    names = dict.fromkeys(name for _, name in named)
+    titles = [known.get(name, name.replace("_", " ")) for name in names if name not in measured]
+    return [f"Not compared, since the scan has no threshold for it: {', '.join(titles)}."] if titles else []
 
 
 def _of_text_alone(encoder: Encoder, report: Report) -> ReportCheck:
@@ -225,6 +229,8 @@ class _Masks:
         return not surest or max(surest) < SURE
 
     def _surest(self, score: FindingScore) -> list[float]:
+        if score.finding == ABNORMAL:
+            return []  # wide ventricles are no lesion, and abnormal all the same
         found = (surest_of(self._findings[score.finding], lesions) for lesions in self._lesions)
         return [max(pair) for pair in found if pair is not None]
 

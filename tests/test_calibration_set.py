@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 import encoders
 from encoders.bundle import PRETRAINED
 from encoders.calibration import CalibrationError, OperatingPoint
-from encoders.calibration_fit import fit_platt, fit_shares
+from encoders.calibration_fit import choose_shares, fit_platt
 from encoders.calibration_set import FILE, CalibrationSet, load_calibration_set
 from encoders.manifest import BundleError
 from encoders.seen_sides import SeenSides
@@ -93,14 +93,19 @@ def test_the_file_holds_all_of_it_and_goes_with_its_encoder_only(
     assert "calibrate the bundle again" in caplog.text
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "lengths", "no metadata", "sides"])
+@pytest.mark.parametrize("damage", ["truncated", "text", "lengths", "no metadata", "sides seen", "true sides"])
 def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
     examined().save(tmp_path, "encoder-1")
     path = tmp_path / FILE
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-10])
-    elif damage == "sides":
-        replace(examined(), sides=SeenSides.of([{"infarct": "left"}], [])).save(tmp_path, "encoder-1")
+    elif damage == "sides seen":
+        sides = SeenSides.of([{"infarct": "left"}], [{}] * COUNT)
+        replace(examined(), sides=sides).save(tmp_path, "encoder-1")
+    elif damage == "true sides":
+        whole = examined()
+        sides = SeenSides.of([{"infarct": "left"}] * len(whole.vectors), [{}])
+        replace(whole, sides=sides).save(tmp_path, "encoder-1")
     elif damage == "text":
         path.write_text("{}")
     elif damage == "lengths":
@@ -153,6 +158,12 @@ def test_sides_are_kept_with_the_calibration(tmp_path: Path) -> None:
     assert loaded is not None and loaded.sides is None
 
 
+def test_normal_examinations_are_those_of_the_measuring_half() -> None:
+    whole = examined()
+    expected = (~whole.present["abnormal"])[COUNT // 2 :].sum()
+    assert len(whole.normal(frozenset({0}), WEIGHTS)) == expected
+
+
 def test_a_finding_weighs_the_networks_by_what_they_tell() -> None:
     whole = examined()
     both = whole.calibrations(NAMES, frozenset({0, 1}), (0.1, 1.0), by_axis)["abnormal"]
@@ -167,8 +178,37 @@ def test_what_tells_nothing_is_weighed_as_usual() -> None:
     labels, usual = rng.random(400) < 0.3, np.array([0.2, 0.8])
     scores = rng.normal(0, 1, (400, 2))
     scores[labels] -= 3.0  # lower where it is there: no weight above zero tells that
-    np.testing.assert_allclose(fit_shares(scores, labels, usual), usual)
-    np.testing.assert_allclose(fit_shares(scores[:, :1], labels, np.ones(1)), 1.0)
+    np.testing.assert_allclose(choose_shares(scores, labels, usual)[0], usual)
+    shares, sums = choose_shares(scores[:, :1], labels, np.ones(1))
+    np.testing.assert_allclose(shares, 1.0)
+    np.testing.assert_allclose(sums, scores[:, 0])
+
+
+def test_where_a_network_lies_says_nothing_of_what_it_tells() -> None:
+    rng = np.random.default_rng(3)
+    labels, usual = rng.random(400) < 0.3, np.full(3, 1 / 3)
+    scores = rng.normal(0, 1, (400, 3))
+    scores[labels, 0] += 2.0
+    shares, sums = choose_shares(scores, labels, usual)
+    shifted, sums_shifted = choose_shares(scores + np.array([0.0, 3.0, -1.0]), labels, usual)
+    assert shares[0] > 0.7
+    np.testing.assert_allclose(shares, shifted, atol=1e-3)
+    np.testing.assert_allclose(sums_shifted - sums, (sums_shifted - sums).mean(), atol=1e-2)
+
+
+@pytest.mark.parametrize("told", [0.0, 1.0])
+def test_shares_do_not_make_thresholds_hopeful(told: float) -> None:
+    rng = np.random.default_rng(4)
+    missed, usual = [], np.full(6, 1 / 6)
+    for _ in range(120):
+        labels = np.arange(300) < 29
+        scores = rng.normal(0, 1, (600, 6))
+        scores[:300][labels, 0] += told
+        scores[300:, 0] += told  # further examinations with the finding
+        shares, sums = choose_shares(scores[:300], labels, usual)
+        threshold = np.sort(sums[labels])[2]  # at most one in ten of 30 is missed
+        missed.append(float((scores[300:] @ shares < threshold).mean()))
+    assert np.mean(missed) == pytest.approx(0.1, abs=0.03)
 
 
 def test_scores_of_a_bundle_are_summed_by_each_finding_s_shares() -> None:

@@ -24,7 +24,6 @@ from training.evaluation_pictures import Picture, Tile, axial, draw_curves
 from training.evaluation_report_check import MIRRORED, OTHER, OWN, TEXT, evaluate_report_check_on, report_check_table
 from training.evaluation_retrieval import evaluate_retrieval
 from training.evaluation_suggestions import SuggestionCounts
-from training.phantoms.facts import Facts
 from training.phantoms.scenario import draw_facts
 
 PNG = b"\x89PNG"
@@ -105,7 +104,9 @@ def test_an_exchanged_side_keeps_its_case() -> None:
 
 
 def test_suggestions_are_counted_against_what_a_phantom_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    seed = next(seed for seed in range(100) if (one := draw_facts(seed)).diagnosis == "infarct" and _one_sided(one))
+    seed = next(
+        seed for seed in range(100) if (one := draw_facts(seed)).diagnosis == "infarct" and "infarct" in one.one_sided
+    )
     true = draw_facts(seed).findings
     side = next(item.side for item in draw_facts(seed).abnormalities if item.finding == "infarct")
 
@@ -126,8 +127,3 @@ def test_suggestions_are_counted_against_what_a_phantom_has(monkeypatch: pytest.
     table = evaluation_suggestions.suggestions_table(SuggestionCounts(10, 4, 3, 5, 3, 0, 0))
     assert "| suggestions that are there | 3 of 4 | 75.0% (30.1%-95.4%) |" in table
     assert "| sides named that are right | 0 of 0 |  |" in table
-
-
-def _one_sided(facts: Facts) -> bool:
-    sides = {item.side for item in facts.abnormalities if item.finding == "infarct"}
-    return len(sides) == 1 and sides <= {"left", "right"}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from training.phantoms.facts import FINDINGS, Facts, Pathology
+from training.phantoms.facts import FINDINGS, Abnormality, Facts, Pathology
 from training.phantoms.negatives import denials
 from training.phantoms.reports import statements, write_report
 from training.phantoms.scenario import draw_facts
@@ -132,3 +132,11 @@ def test_no_report_states_a_size_twice_in_a_row() -> None:
     for seed in range(20_000, 20_400):
         text = write_report(draw_facts(seed), seed).text
         assert not re.search(r"(\d+ (?:mm|cm))[^.]*\. It measures \1", text), text
+
+
+def test_what_lies_on_both_sides_has_no_one_side() -> None:
+    left = Abnormality(Pathology.INFARCT, "left", "frontal", stage="acute")
+    right = Abnormality(Pathology.INFARCT, "right", "frontal", stage="chronic")
+    meningioma = Abnormality(Pathology.MENINGIOMA, "midline", "falx")
+    assert Facts(60, "F", (left, right, meningioma)).one_sided == {"acute_infarct": "left", "chronic_infarct": "right"}
+    assert Facts(60, "F", (left,)).one_sided == {"infarct": "left", "acute_infarct": "left"}

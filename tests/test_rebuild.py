@@ -14,9 +14,11 @@ from indexed import Counting, again, key_of, make_archive
 from PIL import Image
 from toy_encoder import ToyEncoder
 
+from encoders.findings import FindingScore
 from encoders.sequences import MRSequence
 from encoders.volume import Volume, read_volume
 from indexer.case_store import CaseStore
+from indexer.cases import CaseFilter
 from indexer.generations import Index, Kind
 from indexer.ingest import ingest
 from indexer.rebuild import rebuild
@@ -54,6 +56,28 @@ def test_only_what_is_new_or_changed_is_encoded(root: Path, data: Path) -> None:
     assert third.generation != first.generation
     assert Index.open(data).name == third.generation
     assert verify(data) == ((), ())
+
+
+def test_findings_are_scored_again_where_the_scoring_changes_and_nothing_is_encoded(data: Path) -> None:
+    rebuild(data, ToyEncoder())
+    flagged, seen = "hydrocephalus", []
+
+    class Recalibrated(Counting):
+        scoring_id = "calibrated anew"
+
+        def score_series(self, embeddings, sequences, point=None):
+            seen.append(len(embeddings))
+            return (FindingScore(flagged, flagged, 0.9, 0.5, True, None, None),)
+
+    encoder = Recalibrated()
+    rebuild(data, encoder)
+    assert len(seen) == 4 and (encoder.series, encoder.texts) == (0, 0)
+    with CaseStore.open(data, read_only=True) as store:
+        ids = store.matching(CaseFilter()).tolist()
+        scores = store.scores(ids)
+        assert all(found == {flagged: 0.9} for found in scores.values()) and len(scores) == 4
+    rebuild(data, encoder)
+    assert len(seen) == 4  # and not again
 
 
 def test_full_and_another_encoder_encode_everything(data: Path) -> None:

@@ -83,6 +83,10 @@ class ToyEncoder:
         assert embeddings.shape == (len(sequences), self.dim)
         return _unit(embeddings.sum(axis=0))
 
+    @property
+    def scoring_id(self) -> str:
+        return self.encoder_id
+
     def score_series(
         self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: OperatingPoint | None = None
     ) -> tuple[FindingScore, ...]:

@@ -104,6 +104,10 @@ class StoredVectors:
         fused: NDArray[np.float32] = embeddings.mean(axis=0)
         return fused
 
+    @property
+    def scoring_id(self) -> str:
+        return ""
+
     def score_series(
         self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: object = None
     ) -> tuple[FindingScore, ...]:

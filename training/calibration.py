@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from encoders.bundle import Bundle
 from encoders.calibration import parse_operating_point
 from encoders.calibration_set import CalibrationSet
-from encoders.explain import side_of
+from encoders.explain import has_side, side_of
 from encoders.findings import ABNORMAL
 from encoders.seen_sides import SeenSides
 from encoders.sequences import MRSequence, parse_sequence
@@ -152,6 +152,8 @@ def _scan_phantom(folder: Path, config: CalibrationConfig, seed: int) -> Scanned
     from training.phantoms.pathology import make_phantom
 
     bundle, phantom, rng = worker_bundle(folder), make_phantom(seed), np.random.default_rng(seed)
+    # What has masks, each lesion once: a kind of a finding lies where that does.
+    placed = [one for one in bundle.findings if one.kind_of is None and has_side(one)]
     series: list[tuple[int, NDArray[np.float32]]] = []
     seen: list[dict[str, str]] = []
     for network, entry in enumerate(bundle.entries):
@@ -161,6 +163,8 @@ def _scan_phantom(folder: Path, config: CalibrationConfig, seed: int) -> Scanned
             volume = scan(phantom, sequence, seed)
             encoded = bundle.encode_series(volume)
             series.append((network, encoded.embedding))
-            sides = {finding.name: side_of(finding, encoded.lesions) for finding in bundle.findings}
+            sides = {finding.name: side_of(finding, encoded.lesions) for finding in placed if encoded.in_range}
             seen.append({name: side for name, side in sides.items() if side is not None})
-    return Scanned(tuple(series), phantom.facts.findings, tuple(seen), phantom.facts.one_sided)
+    one_sided = {finding.name: phantom.facts.one_sided.get(finding.name) for finding in placed}
+    true = {name: side for name, side in one_sided.items() if side is not None}
+    return Scanned(tuple(series), phantom.facts.findings, tuple(seen), true)

@@ -133,7 +133,7 @@ def train_carry_over(
 
 
 def train_range(
-    examples: Annotated[int, typer.Option(min=40, help="How many phantoms a network, and as many other things.")] = 400,
+    examples: Annotated[int, typer.Option(min=40, help="Phantoms; four times as many other things.")] = 120,
     bundle: BundleFolder = None,
 ) -> None:
     """Learn what each network's input looks like, against other things than a brain; writes range.safetensors."""

@@ -1,7 +1,8 @@
 """What a bundle's networks reach on phantoms that nothing was trained on.
 
 Areas under the curve by text (nearness to sentences that state a finding against sentences that deny it) and by the
-auxiliary findings head; scan to report and report to scan among all phantoms. Real scans are evaluation_real's.
+auxiliary findings head; scan to report and report to scan among these phantoms, and scan to report among more reports
+of phantoms that are not scanned. Real scans are evaluation_real's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Array = NDArray[np.float32]
 Figures = dict[str, Any]
 Progress = Callable[[int, int], None]
 GALLERY = 1_000  # reports
-FUSED = "all fused"  # with each finding's own weights
+ALL = "all series"
 SEQUENCES = (
     MRSequence.T1W,
     MRSequence.T1W_POST,
@@ -48,7 +49,10 @@ class SeenPhantom:
 
 
 def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, workers: int, progress: Progress) -> Figures:
-    """Areas for each finding and MR sequence, all series fused, and scan to report, on phantoms from `seed` on."""
+    """Areas for each finding and MR sequence, and scan to report, on phantoms from `seed` on.
+
+    The areas of all series are of scores that each finding weighs by itself; reports are matched with the series fused.
+    """
     seen: list[SeenPhantom] = []
     with process_pool(workers) as pool:
         for one in pool.map(partial(_see, bundle.folder), range(seed, seed + examinations), chunksize=4):
@@ -58,11 +62,11 @@ def evaluate_phantoms(bundle: Bundle, examinations: int, seed: int, workers: int
     logits = np.stack([one.logits for one in seen], axis=1)
     fused = np.stack([bundle.fuse(one.embeddings, SEQUENCES) for one in seen])
     views = [(str(sequence), embeddings[kind], logits[kind]) for kind, sequence in enumerate(SEQUENCES)]
-    views.append((FUSED, fused, logits.mean(axis=0)))
+    views.append((ALL, fused, logits.mean(axis=0)))
     groups: Figures = {}
     weighed = np.stack([bundle.weighed_scores(one.embeddings, SEQUENCES) for one in seen], axis=1)
     for name, vectors, heads in views:
-        scores = weighed if name == FUSED else bundle.raw_scores(vectors)
+        scores = weighed if name == ALL else bundle.raw_scores(vectors)
         table = {}
         for row, finding in enumerate(bundle.findings):
             truth = np.array([finding.name in one.findings for one in seen], np.bool_)
@@ -92,7 +96,7 @@ def phantoms_table(figures: Figures) -> str:
 
 
 def _reports(seeds: Sequence[int]) -> list[str]:
-    """Reports of phantoms that no scan is made of."""
+    """Reports of phantoms that no scan is made of; their sizes are as they were drawn, not as painted."""
     from training.phantoms.reports import write_report
     from training.phantoms.scenario import draw_facts
 

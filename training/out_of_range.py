@@ -1,7 +1,8 @@
 """Learns for each network which pooled features are those of a brain: phantoms against volumes of other things.
 
 Logistic regression with a strong penalty, since it has to hold on real scans, which differ from phantoms; so phantoms
-also come varied as in the training. The threshold leaves one phantom in a hundred out, less a margin.
+also come varied as in the training, though with all of the head that they have. The threshold leaves one phantom in a
+hundred out, less a margin.
 """
 
 from __future__ import annotations

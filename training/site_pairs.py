@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoders.bundle import Bundle
-from encoders.findings import ABNORMAL, raw_scores
+from encoders.findings import ABNORMAL, Finding, raw_scores
 from encoders.preprocess import preprocess
 from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter, Examination
@@ -29,6 +29,7 @@ from indexer.finding_words import stated_findings
 from indexer.series_files import read_stored_series
 from training.assembly import assemble
 from training.evaluation_vision import area, matching, unit_rows
+from training.lent_findings import finding_directions, lend_findings
 from training.phantoms.facts import FINDINGS
 from training.text_space import phantom_targets, whitening
 from training.vision import learn_kind
@@ -88,7 +89,7 @@ def train_on_site(config: VisionTraining, data: Path, out: Path, bundle: Bundle,
             continue
         before = _measured(pairs, out, kind, shipped, vectors, bundle)
         learn_kind(pairs.config, out, kind, vectors, name, start=shipped, seeds=pairs.learned[kind])
-        _fit(pairs, out, kind, learned, vectors, held_back)
+        _fit(pairs, learned, kind, vectors, held_back, bundle.findings)
         figures[name] = {"before": before, "after": _measured(pairs, out, kind, learned, vectors, bundle)}
         log.info("%s: %s", name, figures[name])
     (out / "metrics.json").write_text(json.dumps({"series": counts, "kept back": figures}, indent=1) + "\n", "utf-8")
@@ -174,14 +175,24 @@ def _example(store: CaseStore, examination: Examination, bundle: Bundle) -> tupl
 
 
 def _fit(
-    pairs: SitePairs, out: Path, kind: int, weights: Path, vectors: TextVectors, held_back: NDArray[np.float32]
+    pairs: SitePairs,
+    weights: Path,
+    kind: int,
+    vectors: TextVectors,
+    held_back: NDArray[np.float32],
+    findings: Sequence[Finding],
 ) -> None:
     """Correct the last layer by ridge regression of what it leaves unexplained of the targets, whitened as it was."""
     config = replace(pairs.config, ridge=(*pairs.config.ridge, *MORE_RIDGE))
+    out = weights.parent
     features, _ = features_of(config, out, kind, pairs.learned[kind], weights)
     targets = text_targets(config, out, pairs.learned[kind], vectors)
     state = load_state(weights)
-    left = (targets - targets.mean(axis=0)) @ held_back - layer(features, state, "embedding_head")
+    answered = layer(features, state, "embedding_head")
+    last = (state["embedding_head.weight"].numpy(), state["embedding_head.bias"].numpy())
+    weight, bias = lend_findings(last, features, state, finding_directions(findings, vectors))
+    lent = features @ weight.T + bias - answered  # no part of the targets, and not to be corrected away
+    left = (targets - targets.mean(axis=0)) @ held_back + lent - answered
     weight, bias, _ = ridge_regression(features, left, config.ridge)
     state["embedding_head.weight"] += torch.from_numpy(weight)
     state["embedding_head.bias"] += torch.from_numpy(bias)

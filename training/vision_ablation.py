@@ -2,7 +2,8 @@
 
 Every run starts from scratch, takes as many steps over the same phantoms and adds one part to the one before; it is
 shorter than the run that ships, so that figures compare with each other and with nothing else. The last layer is fitted
-as that of the shipped networks is, and measured on phantoms of the training that no run saw, and on real scans.
+to the reports of phantoms as they are, without what the findings head lends that of the shipped networks, and measured
+on phantoms of the training that no run saw, and on real scans.
 """
 
 from __future__ import annotations
