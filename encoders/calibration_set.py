@@ -27,7 +27,7 @@ from encoders.calibration import (
 )
 from encoders.calibration_fit import choose_shares, fit_platt, network_shares
 from encoders.findings import ABNORMAL
-from encoders.seen_sides import SeenSides
+from encoders.seen_sides import SeenSides, SideVotes
 
 FILE = "calibration.safetensors"
 LEAST_EACH = 8  # with and without a finding, in each half: fewer choose no threshold and measure none
@@ -70,14 +70,20 @@ class CalibrationSet:
         found = sums[rows]
         return rows, found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
-    def wrong_sides(self, networks: frozenset[int]) -> tuple[int, int]:
-        """In how many findings that lie on one side these networks show the other, and of how many; (0, 0) if unknown.
+    def side_votes(self, networks: frozenset[int], allowed: float) -> SideVotes | None:
+        """How many of these networks must agree on a side, to be wrong in a share `allowed` of examinations at most.
 
-        Nothing was chosen by it, so that both halves count.
+        Chosen on the first half and measured on the second; None where no number keeps that, or sides are not known.
         """
-        if self.sides is None:
-            return 0, 0
-        return self.sides.wrong(self.examinations, *self._with_all(networks))
+        chosen, rows = self._with_all(networks)
+        choosing = rows < self.count // 2
+        if self.sides is None or not choosing.any():
+            return None
+        for votes in range(1, len(networks) + 1):
+            wrong, _ = self.sides.wrong(self.examinations, chosen, rows[choosing], votes)
+            if wrong <= allowed * choosing.sum():
+                return SideVotes(votes, *self.sides.wrong(self.examinations, chosen, rows[~choosing], votes))
+        return None
 
     def _with_all(self, networks: frozenset[int]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Which series (S,) are of the networks, and the rows of the examinations that have one of each."""

@@ -1,7 +1,7 @@
 """How often the masks show a finding on the wrong side, in the examinations that a bundle is calibrated on.
 
-A report is held against the side on which every series shows a finding (`explain.side_of`), so this is the share of
-right reports that are brought up for it.
+A report is held against the side on which some series show a finding (`explain.side_of`) and none shows the other. How
+many it must be is chosen by how often that is wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class SideVotes:
+    """How many series must agree on a side, and in how many of `n` findings that lie on one side that was `wrong`."""
+
+    votes: int
+    wrong: int
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +48,19 @@ class SeenSides:
             raise ValueError(f"sides of shapes {self.seen.shape} and {self.true.shape}, expected {expected}")
 
     def wrong(
-        self, examinations: NDArray[np.int32], chosen: NDArray[np.bool_], rows: NDArray[np.int64]
+        self, examinations: NDArray[np.int32], chosen: NDArray[np.bool_], rows: NDArray[np.int64], votes: int = 1
     ) -> tuple[int, int]:
-        """How often the chosen ones (S,) of the series show a finding on the other side only, and of how many.
+        """How often so many of the chosen (S,) series show a finding on the other side and none its own; of how many.
 
         Counted are the findings that examinations `rows` (M,) have on one side; `examinations` (S,) are the series'.
         """
-        shown = np.zeros((2, *self.true.shape), np.bool_)
+        shown = np.zeros((2, *self.true.shape), np.int64)
         for place in range(len(SIDES)):
             series, findings = np.nonzero((self.seen == place) & chosen[:, None])
-            shown[place, examinations[series], findings] = True
+            np.add.at(shown[place], (examinations[series], findings), 1)
         left, right = shown
-        wrong = ((self.true == 0) & right & ~left) | ((self.true == 1) & left & ~right)
+        own, other = np.where(self.true == 0, (left, right), (right, left))
+        wrong = (self.true >= 0) & (other >= votes) & (own == 0)
         return int(wrong[rows].sum()), int((self.true[rows] >= 0).sum())
 
 

@@ -5,9 +5,10 @@ Without a scan the report is compared with itself alone (`text_check`).
 Specificity first: one report in twenty that is right may be flagged. Most of that share is divided among all that is
 looked at, so that the thresholds grow stricter with the number of findings (Bonferroni): a finding that the report
 denies or leaves out is brought up only above a threshold of high specificity, one that it states only below a threshold
-of high sensitivity, and neither where the lesion masks speak against it. The rest is left for sides, which the masks
-alone tell. Sentences and their assertions come from the indexer's reading of reports, scores and thresholds from the
-encoder. Everything here is flagged for review.
+of high sensitivity, and neither where the lesion masks speak against it. The rest is for sides, which the masks alone
+tell: where enough series agree, and how many that is follows from how often they are wrong. Sentences and their
+assertions come from the indexer's reading of reports, scores and thresholds from the encoder. Everything here is
+flagged for review.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from encoders.bundle import Bundle, Encoder
 from encoders.calibration import OperatingPoint, wilson_interval
 from encoders.explain import SURE, side_of, surest_of
 from encoders.findings import ABNORMAL, FindingScore
+from encoders.seen_sides import SideVotes
 from encoders.volume import Volume
 from indexer.cases import Assertion, Report, Section, Sentence
 from indexer.finding_words import named_findings
@@ -33,7 +35,7 @@ from search_api.sides import sides_of
 from search_api.text_check import comparable, contradictions, says_normal
 
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
-# Of that share: for what reports state, and left for its side; the rest is for what they deny or leave out.
+# Of that share: for what reports state, and for its side; the rest is for what they deny or leave out.
 _OF_STATED, _OF_SIDES = 0.2, 0.2
 _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 # Cosine from which a sentence is taken for one of a finding's own sentences, where no word of it names a finding.
@@ -216,7 +218,7 @@ class _Masks:
     def __init__(self, encoder: Encoder, scans: EncodedScans) -> None:
         self._findings = {finding.name: finding for finding in encoder.findings}
         self._lesions = [one.lesions for one in scans.encodings if one.in_range]
-        self._alarms = _side_alarms(encoder, scans)
+        self._votes = _side_votes(encoder, scans)
 
     def may_show(self, score: FindingScore) -> bool:
         """Whether some series shows the finding by its masks, or it has none."""
@@ -238,11 +240,14 @@ class _Masks:
         if score is None or sentence.assertion is not Assertion.PRESENT:
             return None
         stated = sides_of([sentence.text])
-        seen = {side_of(self._findings[score.finding], lesions) for lesions in self._lesions} - {None}
-        if len(stated) != 1 or len(seen) != 1 or stated == seen:
+        sides = [side_of(self._findings[score.finding], lesions) for lesions in self._lesions]
+        seen = [side for side in sides if side is not None]
+        if self._votes is None or len(stated) != 1 or len({*seen}) != 1 or stated == {*seen}:
             return None
-        message = f"The report says {next(iter(stated))}; the scan shows {score.title} on the {next(iter(seen))}."
-        return replace(_statement(sentence, score, "side", message), false_alarms=self._alarms)
+        if len(seen) < self._votes.votes:
+            return None
+        message = f"The report says {next(iter(stated))}; the scan shows {score.title} on the {seen[0]}."
+        return replace(_statement(sentence, score, "side", message), false_alarms=_alarms(self._votes))
 
 
 def _statement(
@@ -272,12 +277,17 @@ def _false_alarms(score: FindingScore, kind: str) -> tuple[float, float, float] 
     return _rounded(1 - share, (1 - high, 1 - low))
 
 
-def _side_alarms(encoder: Encoder, scans: EncodedScans) -> tuple[float, float, float] | None:
-    """A right side is flagged where these networks' masks all show the other."""
-    if not isinstance(encoder, Bundle) or encoder.calibration_set is None:
-        return None
-    wrong, n = encoder.calibration_set.wrong_sides(encoder.networks_of(scans.sequences))
-    return _rounded(wrong / n, wilson_interval(wrong, n)) if n else None
+def _side_votes(encoder: Encoder, scans: EncodedScans) -> SideVotes | None:
+    """How many series must agree on a side; any one where the encoder was not measured."""
+    if not isinstance(encoder, Bundle) or encoder.calibration_set is None or encoder.calibration_set.sides is None:
+        return SideVotes(1, 0, 0)
+    allowed = _OF_SIDES * FALSE_ALARMS
+    return encoder.calibration_set.side_votes(encoder.networks_of(scans.sequences), allowed)
+
+
+def _alarms(votes: SideVotes) -> tuple[float, float, float] | None:
+    """A right side is flagged where so many series show the other."""
+    return _rounded(votes.wrong / votes.n, wilson_interval(votes.wrong, votes.n)) if votes.n else None
 
 
 def _rounded(share: float, interval: tuple[float, float]) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ from encoders.calibration import CalibrationError, OperatingPoint
 from encoders.calibration_fit import choose_shares, fit_platt
 from encoders.calibration_set import FILE, CalibrationSet, load_calibration_set
 from encoders.manifest import BundleError
-from encoders.seen_sides import SeenSides
+from encoders.seen_sides import SeenSides, SideVotes
 from encoders.sequences import MRSequence
 
 NAMES = ("abnormal", "infarct")
@@ -142,9 +142,25 @@ def test_a_side_is_wrong_where_all_chosen_series_show_the_other() -> None:
     sides = SeenSides.of(seen, [left, left, left, {}])
     whole = replace(examined(), sides=sides, examinations=np.repeat(np.arange(4, dtype=np.int32), 2))
     whole = replace(whole, networks=np.tile(np.array([0, 1], np.uint8), 4), vectors=whole.vectors[:8])
-    assert whole.wrong_sides(frozenset({0, 1})) == (1, 3)
-    assert whole.wrong_sides(frozenset({1})) == (2, 3)
-    assert replace(whole, sides=None).wrong_sides(frozenset({0})) == (0, 0)
+    both = frozenset({0, 1})
+    rows, chosen = np.arange(4), np.ones(8, np.bool_)
+    assert sides.wrong(whole.examinations, chosen, rows) == (1, 3)
+    assert sides.wrong(whole.examinations, chosen, rows, votes=2) == (1, 3)
+    assert sides.wrong(whole.examinations, whole.networks == 1, rows) == (2, 3)
+    # Chosen on the first two examinations, measured on the others.
+    assert whole.side_votes(frozenset({0}), 0.0) == SideVotes(1, 1, 1)
+    assert whole.side_votes(frozenset({1}), 0.4) is None  # one of two is wrong, and there is no second series to agree
+    assert whole.side_votes(both, 0.0) == SideVotes(1, 1, 1)
+    assert replace(whole, sides=None).side_votes(both, 1.0) is None
+
+
+def test_more_series_must_agree_where_one_is_wrong_too_often() -> None:
+    left, right = {"glioma": "left"}, {"glioma": "right"}
+    seen = [left, {}, right, {}, left, left, right, right]
+    sides = SeenSides.of(seen, [left] * 4)
+    whole = replace(examined(), sides=sides, examinations=np.repeat(np.arange(4, dtype=np.int32), 2))
+    whole = replace(whole, networks=np.tile(np.array([0, 1], np.uint8), 4), vectors=whole.vectors[:8])
+    assert whole.side_votes(frozenset({0, 1}), 0.1) == SideVotes(2, 1, 2)
 
 
 def test_sides_are_kept_with_the_calibration(tmp_path: Path) -> None:
@@ -152,7 +168,7 @@ def test_sides_are_kept_with_the_calibration(tmp_path: Path) -> None:
     sides = SeenSides.of([{"infarct": "left"}] * len(whole.vectors), [{"infarct": "right"}, *[{}] * (COUNT - 1)])
     replace(whole, sides=sides).save(tmp_path, "x-1")
     loaded = load_calibration_set(tmp_path, "x-1")
-    assert loaded is not None and loaded.wrong_sides(frozenset({0})) == (1, 1)
+    assert loaded is not None and loaded.side_votes(frozenset({0}), 1.0) == SideVotes(1, 0, 0)
     whole.save(tmp_path, "x-1")
     loaded = load_calibration_set(tmp_path, "x-1")
     assert loaded is not None and loaded.sides is None
