@@ -1,8 +1,8 @@
 """The examinations that a bundle's findings are calibrated on: phantoms that no network learned from, or a site's own.
 
 Phantoms are rendered once for every network, so that any set of MR sequences can be calibrated by those that it has;
-a site's are taken with the series that they came with. Half of them fit the scaling and choose the thresholds, the
-other half measure them: see `encoders.calibration_set`.
+a site's are taken with the series that they came with. Half of them weigh the networks, fit the
+scaling and choose the thresholds, the other half measure them: see `encoders.calibration_set`.
 """
 
 from __future__ import annotations
