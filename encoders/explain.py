@@ -86,19 +86,13 @@ def side_of(finding: Finding, lesions: Mapping[str, tuple[float, float]]) -> Lit
 
     `lesions` is that of SeriesEncoding. Ventricles have no side.
     """
-    surest = surest_of(finding, lesions)
-    if surest is None or max(surest) < SURE or abs(surest[0] - surest[1]) < MARGIN:
-        return None
-    return "left" if surest[0] > surest[1] else "right"
-
-
-def surest_of(finding: Finding, lesions: Mapping[str, tuple[float, float]]) -> tuple[float, float] | None:
-    """Probability of the surest place of a finding's masks in the left and the right half of a series.
-
-    `lesions` is that of SeriesEncoding. None for what has no mask or that of the ventricles, which everybody has.
-    """
     shown = [lesions[name] for name in mask_classes_of(finding) if name in lesions and name != VENTRICLES]
-    return (max(left for left, _ in shown), max(right for _, right in shown)) if shown else None
+    if not shown:
+        return None
+    left, right = (max(pair[half] for pair in shown) for half in (0, 1))
+    if max(left, right) < SURE or abs(left - right) < MARGIN:
+        return None
+    return "left" if left > right else "right"
 
 
 def explain_finding(

@@ -5,10 +5,9 @@ Without a scan the report is compared with itself alone (`text_check`).
 Specificity first: one report in twenty that is right may be flagged. Most of that share is divided among all that is
 looked at, so that the thresholds grow stricter with the number of findings (Bonferroni): a finding that the report
 denies or leaves out is brought up only above a threshold of high specificity, one that it states only below a threshold
-of high sensitivity, and neither where the lesion masks speak against it. The rest is for sides, which the masks alone
-tell: where enough series agree, and how many that is follows from how often they are wrong. Sentences and their
-assertions come from the indexer's reading of reports, scores and thresholds from the encoder. Everything here is
-flagged for review.
+of high sensitivity. The rest is for sides, which the lesion masks tell: where enough series agree, and how many that is
+follows from how often they are wrong. Sentences and their assertions come from the indexer's reading of reports, scores
+and thresholds from the encoder. Everything here is flagged for review.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Literal
 
 from encoders.bundle import Bundle, Encoder
 from encoders.calibration import OperatingPoint, wilson_interval
-from encoders.explain import SURE, side_of, surest_of
+from encoders.explain import side_of
 from encoders.findings import ABNORMAL, FindingScore
 from encoders.seen_sides import SideVotes
 from encoders.volume import Volume
@@ -83,17 +82,15 @@ def check_against(
     specific, sensitive = (
         {one.finding: one for one in encoder.score_series(scans.embeddings, scans.sequences, point)} for point in points
     )
-    masks = _Masks(encoder, scans)
+    sides = _Sides(encoder, scans)
     flagged: dict[tuple[str, str], Statement] = {}
     for sentence, name in named:
-        found = _judge(sentence, specific.get(name), sensitive.get(name), masks) or masks.judge_side(
-            sentence, specific.get(name)
-        )
+        found = _judge(sentence, specific.get(name), sensitive.get(name)) or sides.judge(sentence, specific.get(name))
         if found is not None:
             flagged.setdefault((name, found.kind), found)  # a finding that several sentences state is flagged once
     statements = list(flagged.values())
     mentioned = {name for _, name in named}
-    unmentioned = _unmentioned([one for one in _broad(encoder, specific) if masks.may_show(one)], mentioned)
+    unmentioned = _unmentioned(_broad(encoder, specific), mentioned)
     if precedents is not None:
         statements = [
             replace(
@@ -187,56 +184,29 @@ class _Likeness:
         return (self._names[best],) if likeness[best] >= _SAME_SENTENCE else ()
 
 
-def _judge(
-    sentence: Sentence, specific: FindingScore | None, sensitive: FindingScore | None, masks: _Masks
-) -> Statement | None:
+def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: FindingScore | None) -> Statement | None:
     """The statement as one to look at again, or None where the scan does not speak against it."""
     if specific is None or sensitive is None or specific.threshold is None or sensitive.threshold is None:
         return None
     denied = sentence.assertion is Assertion.ABSENT or says_normal(sentence)
-    if denied and specific.score >= specific.threshold and masks.may_show(specific):
+    if denied and specific.score >= specific.threshold:
         message = f"The report denies it; the scan's score for {specific.title} is above the threshold."
         return _statement(sentence, specific, "denied", message)
-    if (
-        not denied
-        and sentence.assertion is Assertion.PRESENT
-        and sensitive.score < sensitive.threshold
-        and masks.may_lack(sensitive)
-    ):
+    if not denied and sentence.assertion is Assertion.PRESENT and sensitive.score < sensitive.threshold:
         message = f"The report states it; the scan's score for {sensitive.title} is below the threshold."
         return _statement(sentence, sensitive, "stated", message)
     return None
 
 
-class _Masks:
-    """What the lesion masks say besides the scores: they look at places, the scores at the whole.
-
-    A score alone raises no flag where the masks of all series speak against it. They tell too where a sentence places a
-    finding on the other side than all series that show it on one.
-    """
+class _Sides:
+    """Tells a sentence that places a finding on the other side than enough series show it on."""
 
     def __init__(self, encoder: Encoder, scans: EncodedScans) -> None:
         self._findings = {finding.name: finding for finding in encoder.findings}
         self._lesions = [one.lesions for one in scans.encodings if one.in_range]
         self._votes = _side_votes(encoder, scans)
 
-    def may_show(self, score: FindingScore) -> bool:
-        """Whether some series shows the finding by its masks, or it has none."""
-        surest = self._surest(score)
-        return not surest or max(surest) >= SURE
-
-    def may_lack(self, score: FindingScore) -> bool:
-        """Whether no series shows the finding by its masks for sure."""
-        surest = self._surest(score)
-        return not surest or max(surest) < SURE
-
-    def _surest(self, score: FindingScore) -> list[float]:
-        if score.finding == ABNORMAL:
-            return []  # wide ventricles are no lesion, and abnormal all the same
-        found = (surest_of(self._findings[score.finding], lesions) for lesions in self._lesions)
-        return [max(pair) for pair in found if pair is not None]
-
-    def judge_side(self, sentence: Sentence, score: FindingScore | None) -> Statement | None:
+    def judge(self, sentence: Sentence, score: FindingScore | None) -> Statement | None:
         if score is None or sentence.assertion is not Assertion.PRESENT:
             return None
         stated = sides_of([sentence.text])

@@ -123,8 +123,7 @@ class Statement(Document):
     """A report sentence about a finding that the scan does not bear out: stated, denied, or on the other side.
 
     `false_alarms` is how often a right statement was flagged so where that was measured: share, and the ends of its
-    95 % interval. It is that of the score's threshold, which the masks only lower, and for a side that of the masks.
-    `similar` are reported cases near to the scan whose reports side with the scan.
+    95 % interval. `similar` are reported cases near to the scan whose reports side with the scan.
     """
 
     text: str

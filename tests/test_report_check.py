@@ -125,19 +125,6 @@ def test_a_finding_that_the_scan_shows_on_the_other_side_is_flagged(scan: Volume
         assert check(encoder, [scan], f"Impression: {right}").statements == ()
 
 
-@pytest.mark.parametrize("surest", [0.05, 0.95])
-def test_a_score_alone_raises_no_flag_where_the_masks_speak_against_it(surest: float, scan: Volume) -> None:
-    encoder = FixedScores(infarct=0.95, meningioma=0.05)
-    encoder.encode_series = lambda volume: replace(  # type: ignore[method-assign]
-        ToyEncoder.encode_series(encoder, volume), lesions={"tumour": (surest, 0.0), "infarct": (0.0, surest)}
-    )
-    seen = surest > 0.5
-    checked = check(encoder, [scan], "No infarct. There is a meningioma.")
-    assert [one.kind for one in checked.statements] == (["denied"] if seen else ["stated"])
-    left_out = check(encoder, [scan], "No hydrocephalus.").unmentioned
-    assert [one.finding for one in left_out] == (["infarct"] if seen else [])
-
-
 @pytest.mark.parametrize("text", ["Unauffälliger Befund der Lendenwirbelsäule.", "The menisci are intact."])
 def test_a_text_that_names_nothing_known_is_said_to_be_so(scan: Volume, text: str) -> None:
     checked = check(FixedScores(), [scan], text)
