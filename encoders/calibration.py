@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 AIMS = ("sensitivity", "specificity", "miss_rate", "ppv", "npv")
 PREDICTIVE = ("ppv", "npv")
+TAIL = 0.25  # of the scores: what would lie below all of them is told from these
 Z95 = 1.959964  # the normal quantile of a two-sided 95 % interval
 
 
@@ -134,6 +135,8 @@ class Calibration:
             return self._predictive_threshold(point)
         if point.aim == "sensitivity":
             missed = math.floor((1.0 - point.value) * len(self.choosing.present) + 1e-9)
+            if not missed:  # fewer than one of these: the lowest says little of where the tail ends
+                return min(float(self.choosing.present[0]), _lower_tail(self.choosing.present, 1.0 - point.value))
             return float(self.choosing.present[min(missed, len(self.choosing.present) - 1)])
         passed = math.ceil(point.value * len(self.choosing.absent) - 1e-9)
         below = float(self.choosing.absent[max(passed - 1, 0)])
@@ -175,6 +178,18 @@ class Calibration:
             specificity_interval=wilson_interval(passed, n_absent),
             data=self.data,
         )
+
+
+def _lower_tail(scores: NDArray[np.float64], share: float) -> float:
+    """The score below which a `share` of further ones would lie, by the lowest quarter of these, which are sorted.
+
+    Logits below that quarter's end are taken to fall off exponentially (peaks over a threshold, Pickands 1975).
+    """
+    kept = np.clip(scores, 1e-9, 1 - 1e-9)
+    logits = np.log(kept / (1 - kept))
+    end = float(np.quantile(logits, TAIL))
+    tail = logits[logits <= end]
+    return logistic(end - float((end - tail).mean()) * math.log(max(TAIL / share, 1.0)))
 
 
 def area_under_curve(present: NDArray[np.float64], absent: NDArray[np.float64]) -> float:

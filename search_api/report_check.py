@@ -15,6 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
 
 from encoders.bundle import Bundle, Encoder
 from encoders.calibration import OperatingPoint, wilson_interval
@@ -36,6 +40,8 @@ from search_api.text_check import comparable, contradictions, says_normal
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
 # Of that share: for what reports state, and for its side; the rest is for what they deny or leave out.
 _OF_STATED, _OF_SIDES = 0.2, 0.2
+Stating = tuple[tuple[str, ...], NDArray[np.float32] | None]
+_STATING: WeakKeyDictionary[Encoder, dict[tuple[str, ...], Stating]] = WeakKeyDictionary()
 _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 # Cosine from which a sentence is taken for one of a finding's own sentences, where no word of it names a finding.
 _SAME_SENTENCE = 0.85
@@ -170,11 +176,8 @@ class _Likeness:
     """Tells which finding a sentence states that names none: that of which a stating sentence is nearly this one."""
 
     def __init__(self, encoder: Encoder, names: Sequence[str]) -> None:
-        findings = [finding for finding in encoder.findings if finding.name in names and finding.name != ABNORMAL]
-        texts = [(finding.name, text) for finding in findings for text in finding.present]
         self._encoder = encoder
-        self._names = tuple(name for name, _ in texts)
-        self._vectors = encoder.encode_texts([text for _, text in texts]) if texts else None
+        self._names, self._vectors = _stating(encoder, tuple(names))
 
     def finding_of(self, text: str) -> tuple[str, ...]:
         if self._vectors is None:
@@ -182,6 +185,17 @@ class _Likeness:
         likeness = self._vectors @ self._encoder.encode_texts([text])[0]
         best = int(likeness.argmax())
         return (self._names[best],) if likeness[best] >= _SAME_SENTENCE else ()
+
+
+def _stating(encoder: Encoder, names: tuple[str, ...]) -> Stating:
+    """The findings' stating sentences as vectors (N, D), each with its finding's name; worked out once an encoder."""
+    known = _STATING.setdefault(encoder, {})
+    if names not in known:
+        findings = [finding for finding in encoder.findings if finding.name in names and finding.name != ABNORMAL]
+        texts = [(finding.name, text) for finding in findings for text in finding.present]
+        vectors = encoder.encode_texts([text for _, text in texts]) if texts else None
+        known[names] = tuple(name for name, _ in texts), vectors
+    return known[names]
 
 
 def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: FindingScore | None) -> Statement | None:

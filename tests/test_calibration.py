@@ -79,6 +79,24 @@ def test_an_unreachable_predictive_value_flags_nothing() -> None:
     assert (score.threshold, score.flagged, score.measured, score.operating_point) == (None, False, None, "ppv=0.9@0.1")
 
 
+def test_a_sensitivity_that_few_examples_cannot_show_is_told_from_their_tail() -> None:
+    generator = np.random.default_rng(6)
+    missed, lowest = [], []
+    for _ in range(2000):
+        logits = generator.logistic(1.0, 0.6, 30)
+        present = np.sort(1 / (1 + np.exp(-logits)))
+        scores = ScoreSet(present, np.array([0.1, 0.2]))
+        threshold = Calibration(1.0, 0.0, OperatingPoint("sensitivity", 0.99), scores, scores, "").threshold(
+            OperatingPoint("sensitivity", 0.99)
+        )
+        assert threshold <= present[0]
+        further = generator.logistic(1.0, 0.6, 100)
+        missed.append(float((1 / (1 + np.exp(-further)) < threshold).mean()))
+        lowest.append(float((1 / (1 + np.exp(-further)) < present[0]).mean()))
+    assert np.mean(lowest) == pytest.approx(1 / 31, abs=0.005)  # what the lowest of thirty promises
+    assert 0.005 < np.mean(missed) < 0.02  # aimed at 0.01: the tail of seven is not known better
+
+
 def test_the_miss_rate_is_kept_over_many_draws_of_the_choosing_set() -> None:
     generator = np.random.default_rng(5)
     absent = np.array([0.1, 0.2])
