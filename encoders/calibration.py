@@ -71,9 +71,10 @@ class OperatingPoint:
     """What a threshold shall reach, and the value (0-1) aimed at.
 
     `sensitivity`, `specificity`, `ppv` or `npv` (predictive values, which also need a prevalence) as measured on the
-    choosing set, or `miss_rate`: the chance of missing a further examination with the finding, which the threshold
-    keeps at or below the value whatever the scores' distribution (split-conformal: Vovk, Gammerman, Shafer 2005). That
-    is so for one kind of MR sequence; for several it is so nearly, since they are weighed by the same examinations.
+    choosing set, where a sensitivity that would miss none of it is told from its tail; or `miss_rate`: the chance of
+    missing a further examination with the finding, which the threshold keeps at or below the value whatever the
+    scores' distribution (split-conformal: Vovk, Gammerman, Shafer 2005). That is so for one kind of MR sequence; for
+    several it is so nearly, since they are weighed by the same examinations.
     """
 
     aim: str
