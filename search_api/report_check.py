@@ -205,10 +205,10 @@ def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: Finding
     denied = sentence.assertion is Assertion.ABSENT or says_normal(sentence)
     if denied and specific.score >= specific.threshold:
         message = f"The report denies it; the scan's score for {specific.title} is above the threshold."
-        return _statement(sentence, specific, "denied", message)
+        return _statement(sentence, specific, "denied", message, _false_alarms(specific, "denied"))
     if not denied and sentence.assertion is Assertion.PRESENT and sensitive.score < sensitive.threshold:
         message = f"The report states it; the scan's score for {sensitive.title} is below the threshold."
-        return _statement(sentence, sensitive, "stated", message)
+        return _statement(sentence, sensitive, "stated", message, _false_alarms(sensitive, "stated"))
     return None
 
 
@@ -231,11 +231,15 @@ class _Sides:
         if len(seen) < self._votes.votes:
             return None
         message = f"The report says {next(iter(stated))}; the scan shows {score.title} on the {seen[0]}."
-        return replace(_statement(sentence, score, "side", message), false_alarms=_alarms(self._votes))
+        return _statement(sentence, score, "side", message, _alarms(self._votes))
 
 
 def _statement(
-    sentence: Sentence, score: FindingScore, kind: Literal["stated", "denied", "side"], message: str
+    sentence: Sentence,
+    score: FindingScore,
+    kind: Literal["stated", "denied", "side"],
+    message: str,
+    false_alarms: tuple[float, float, float] | None,
 ) -> Statement:
     return Statement(
         text=sentence.text,
@@ -247,7 +251,7 @@ def _statement(
         threshold=round(float(score.threshold or 0.0), 4),
         message=f"Flagged for review. {message}",
         kind=kind,
-        false_alarms=_false_alarms(score, kind),
+        false_alarms=false_alarms,
     )
 
 

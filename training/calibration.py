@@ -1,8 +1,8 @@
 """The examinations that a bundle's findings are calibrated on: phantoms that no network learned from, or a site's own.
 
 Phantoms are rendered once for every network, so that any set of MR sequences can be calibrated by those that it has;
-a site's are taken with the series that they came with. Half of them weigh the networks, fit the
-scaling and choose the thresholds, the other half measure them: see `encoders.calibration_set`.
+a site's are taken with the series that they came with. Half of them weigh the networks, fit the scaling and choose the
+thresholds, the other half measure them: see `encoders.calibration_set`.
 """
 
 from __future__ import annotations
@@ -165,6 +165,6 @@ def _scan_phantom(folder: Path, config: CalibrationConfig, seed: int) -> Scanned
             series.append((network, encoded.embedding))
             sides = {finding.name: side_of(finding, encoded.lesions) for finding in placed if encoded.in_range}
             seen.append({name: side for name, side in sides.items() if side is not None})
-    one_sided = {finding.name: phantom.facts.one_sided.get(finding.name) for finding in placed}
-    true = {name: side for name, side in one_sided.items() if side is not None}
+    one_sided = phantom.facts.one_sided
+    true = {finding.name: one_sided[finding.name] for finding in placed if finding.name in one_sided}
     return Scanned(tuple(series), phantom.facts.findings, tuple(seen), true)

@@ -82,13 +82,14 @@ def fit_embeddings(
     # What all reports share says nothing about a scan, and would make any two scans nearly equal.
     targets -= targets.mean(axis=0)
     targets = targets @ whitening(targets)
+    twice = np.concatenate([targets, targets])
     explained = {}
     for kind, (name, _) in enumerate(NETWORKS):
         ways = [features_of(config, out, kind, config.fit_seeds, varied=varied)[0] for varied in (False, True)]
-        twice = np.concatenate([targets, targets])
-        weight, bias, explained[name] = ridge_regression(np.concatenate(ways), twice, config.ridge, len(targets))
+        features = np.concatenate(ways)
+        weight, bias, explained[name] = ridge_regression(features, twice, config.ridge, len(targets))
         state = load_state(out / f"{name}.safetensors")
-        weight, bias = lend_findings((weight, bias), np.concatenate(ways), state, directions)
+        weight, bias = lend_findings((weight, bias), features, state, directions)
         state["embedding_head.weight"], state["embedding_head.bias"] = torch.from_numpy(weight), torch.from_numpy(bias)
         save_state(out / f"{name}.safetensors", {key: tensor.half() for key, tensor in state.items()})
         log.info("%s: the fit explains %.3f of the held-out variance", name, explained[name])
