@@ -2,8 +2,9 @@
 
 `build_app` makes it. The pages are put onto it by `web.build_site(app)`, which asks the calls themselves, in process,
 so that a page can do what its JSON twin can and no more. What the calls share stands in `app.state.services` (settings,
-engine holder, upload reader, pictures, metrics); routes reach it through `services_of(request)`. Listening is left to
-server, statuses and shapes of refusals to errors, host, origin, size and headers to guards.
+engine holder, upload reader, pictures, metrics, audit); routes reach it through `services_of(request)`. Listening is
+left to server, statuses and shapes of refusals to errors, host, origin, size and headers to guards, what is recorded
+to audit.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from fastapi import FastAPI
 from encoders.bundle import Encoder
 from search_api import routes_cases, routes_collections, routes_pictures, routes_scans, routes_search, routes_status
 from search_api.answers import BANNER
+from search_api.audit import Audited
+from search_api.audit_chain import AuditTrail
 from search_api.deface import DefacedVolume
 from search_api.engine_holder import EngineHolder
 from search_api.errors import add_handlers
-from search_api.guards import Guard
+from search_api.guards import Guard, Shaped
 from search_api.heat import HEAT_CACHE_BYTES, ShownHeat
-from search_api.metrics import Measured, Metrics
+from search_api.metrics import Metrics
+from search_api.observing import Observed
 from search_api.services import Services
 from search_api.settings import Settings
 from search_api.slices import BoundedCache, Picture
@@ -48,6 +52,7 @@ def build_app(settings: Settings | None = None, encoder: Encoder | None = None) 
         volumes=BoundedCache[DefacedVolume](settings.viewer_cache_bytes),
         heats=BoundedCache[ShownHeat](HEAT_CACHE_BYTES),
         metrics=metrics,
+        trail=AuditTrail(settings.data),
     )
 
     @asynccontextmanager
@@ -71,6 +76,9 @@ def build_app(settings: Settings | None = None, encoder: Encoder | None = None) 
     add_handlers(app)
     for routes in (routes_search, routes_scans, routes_cases, routes_pictures, routes_collections, routes_status):
         app.include_router(routes.router)
+    # The last added is the outermost. Whoever refuses stands inside of the audit, which records refusals too.
     app.add_middleware(Guard, settings=settings)
-    app.add_middleware(Measured, metrics=metrics)
+    app.add_middleware(Audited, trail=services.trail, metrics=metrics)
+    app.add_middleware(Shaped)
+    app.add_middleware(Observed, metrics=metrics)
     return app

@@ -95,6 +95,11 @@ class SearchEngine:
         return self._snapshot.shelves.index.name
 
     @property
+    def created(self) -> str:
+        """When the generation was made, in UTC."""
+        return self._snapshot.shelves.index.created
+
+    @property
     def encoder(self) -> Encoder:
         return self._encoder
 

@@ -35,6 +35,7 @@ class EngineHolder:
         self._reloading = threading.Lock()
         self._engine: SearchEngine | None = None
         self._problem: Problem | None = None
+        self._skipped: str | None = None
         self._looked = float("-inf")
 
     def engine(self) -> SearchEngine:
@@ -47,6 +48,10 @@ class EngineHolder:
             threading.Thread(target=self._reload, args=(engine,), daemon=True).start()
         return engine
 
+    def opened(self) -> SearchEngine | None:
+        """The engine where it is open."""
+        return self._engine
+
     def problem(self) -> Problem | None:
         """Why nothing can be served, or None where all is well; opens the engine where it can."""
         try:
@@ -54,6 +59,19 @@ class EngineHolder:
         except Problem as problem:
             return problem
         return None
+
+    def skipped(self) -> Problem | None:
+        """That a newer generation than the one that serves cannot be served, or None."""
+        engine = self._engine
+        if engine is None or not (self._skipped or engine.notices):
+            return None
+        return Problem(
+            503,
+            "generation_skipped",
+            f"A newer generation of the index cannot be served ({self._skipped or 'index_broken'}); "
+            f"{engine.generation} serves.",
+            "Run `neurorecall verify`, then `neurorecall rebuild`.",
+        )
 
     def start(self) -> None:
         """Open in the background, so that the first question does not wait for the encoder."""
@@ -98,13 +116,19 @@ class EngineHolder:
     def _reload(self, engine: SearchEngine) -> None:
         try:
             if engine.reload():
-                _LOG.info("generation %s is served now", engine.generation)
+                _LOG.info("a newer generation is served", extra={"generation": engine.generation})
+            self._skipped = None
         except NOT_SERVABLE as error:
-            _LOG.warning("a newer generation is not served: %s", _told(error).code)
+            self._skip(_told(error).code)
         except Exception as error:  # noqa: BLE001  a thread of its own: the old generation goes on answering
-            _LOG.error("a newer generation could not be loaded: %s", type(error).__name__)
+            self._skip(type(error).__name__)
         finally:
             self._reloading.release()
+
+    def _skip(self, code: str) -> None:
+        if code != self._skipped:  # it is tried every second, and said once
+            _LOG.warning("a newer generation is not served", extra={"code": code})
+        self._skipped = code
 
 
 def _told(error: Exception) -> Problem:

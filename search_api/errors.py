@@ -7,6 +7,7 @@ query or a patient. Logging what was not foreseen is left to guards.
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Message
 
 from encoders.bundle import EncodingError
 from encoders.explain import ExplainError
@@ -27,6 +29,7 @@ from indexer.cases import CaseMissing, FilterError
 from indexer.generations import GenerationError, IndexMissing
 from indexer.schema import StoreError
 from indexer.teaching_folders import CollectionError
+from search_api.audit_acts import act_of
 from search_api.engine import EncoderMismatch
 from search_api.query import QueryError
 from search_api.slices import SliceMissing, SourceMissing
@@ -159,6 +162,15 @@ def document_of(problem: Problem, request_id: str) -> dict[str, str]:
     return {"code": problem.code, "message": problem.message, "hint": problem.hint, "request_id": request_id}
 
 
+def refusal(problem: Problem, request_id: str) -> tuple[Message, Message]:
+    """The refusal as ASGI messages, for what stands outside of the application."""
+    body = json.dumps(document_of(problem, request_id)).encode()
+    given = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers}
+    headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    start = {"type": "http.response.start", "status": problem.status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
+
+
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Error responses for the OpenAPI description of a call."""
     texts = {
@@ -178,6 +190,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error)
+    act_of(request.scope).code = problem.code
     request_id = str(request.scope.get("request_id", ""))
     return JSONResponse(document_of(problem, request_id), problem.status, headers=problem.headers)
 

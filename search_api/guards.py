@@ -1,28 +1,27 @@
-"""What stands before every call: host, origin, body size, security headers, request id, and the last resort.
+"""What stands before every call: host, origin and body size, and outermost security headers, request id, last resort.
 
 Plain ASGI, so that bodies stream through and are counted as they come. Which exception gets which status is left to
-errors, figures to metrics.
+errors, figures and log lines to observing, the audit in between to audit.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import secrets
-import traceback
 from collections.abc import Mapping
-from pathlib import PurePath
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_api.answers import BANNER
-from search_api.errors import Problem, document_of, problem_of
+from search_api.errors import Problem, problem_of, refusal
+from search_api.logs import places
 from search_api.settings import MEBIBYTE, Settings
 
 _LOG = logging.getLogger(__name__)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+# As programs make them (UUIDs, trace ids): it stands in logs, where no name and no patient's number may.
+_REQUEST_ID = re.compile(r"(?=[0-9-]*[A-Fa-f])[0-9A-Fa-f-]{8,64}")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _HEADERS: Mapping[str, str] = {
     "X-Research-Use": BANNER,
@@ -36,8 +35,31 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
+class Shaped:
+    """ASGI middleware around the whole application: every answer has an id and the headers, every refusal its shape."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        scope["request_id"] = request_id
+        reply = _Reply(send, request_id)
+        try:
+            await self._app(scope, receive, reply.send)
+        except Problem as problem:
+            await reply.refuse(problem)
+        except Exception as error:  # noqa: BLE001  the last resort: nothing may reach the person but the one shape
+            unforeseen = {"request_id": request_id, "error": type(error).__name__, "places": places(error)}
+            _LOG.error("unforeseen", extra=unforeseen)
+            await reply.refuse(problem_of(error))
+
+
 class Guard:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware that refuses by host, origin and size before anything is read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -47,19 +69,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        request_id = _request_id(headers.get("x-request-id", ""))
-        scope["request_id"] = request_id
-        reply = _Reply(send, request_id)
-        try:
-            self._check(scope, headers)
-            body = _Body(receive, self._settings.body_bytes)
-            await self._app(scope, body.receive, reply.send)
-        except Problem as problem:
-            await reply.refuse(problem)
-        except Exception as error:  # noqa: BLE001  the last resort: nothing may reach the person but the one shape
-            _LOG.error("unforeseen %s at %s, request %s", type(error).__name__, _places(error), request_id)
-            await reply.refuse(problem_of(error))
+        self._check(scope, Headers(scope=scope))
+        await self._app(scope, _Body(receive, self._settings.body_bytes).receive, send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         host = host_name(headers.get("host", ""))
@@ -113,11 +124,8 @@ class _Reply:
     async def refuse(self, problem: Problem) -> None:
         if self._started:
             return
-        body = json.dumps(document_of(problem, self._request_id)).encode()
-        given = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers}
-        headers = [(name.lower().encode(), value.encode()) for name, value in given.items()]
-        await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
+        for message in refusal(problem, self._request_id):
+            await self.send(message)
 
 
 def too_large(most: int) -> Problem:
@@ -146,9 +154,3 @@ def _same_origin(scope: Scope, headers: Headers) -> bool:
 
 def _request_id(given: str) -> str:
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-
-
-def _places(error: Exception) -> str:
-    """Where it happened, in our own files; neither message nor values, which may hold what was asked."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

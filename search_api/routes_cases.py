@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from encoders.findings import FindingScore
 from indexer.cases import Report
 from search_api.answers import ExaminationSummary
+from search_api.audit_acts import act_of, keys_of
 from search_api.documents import Document
 from search_api.errors import described
 from search_api.scan_answers import Suggestions, Worklist
@@ -49,7 +50,9 @@ def examination(request: Request, key: str) -> Document:
     responses=described(400, 404, 422, 503),
 )
 def suggestions(request: Request, key: str) -> Document:
-    return Document(engine_of(request).suggest(key=key).to_dict())
+    suggested = engine_of(request).suggest(key=key)
+    act_of(request.scope).shows((key, *suggested.shown))
+    return Document(suggested.to_dict())
 
 
 @router.get(
@@ -78,4 +81,6 @@ def triage(
 ) -> Document:
     given = {"sequence": sequence, "sex": sex, "age": age, "since": since, "until": until, "source": source}
     filters = filters_of(given | {"finding": finding})
-    return Document(engine_of(request).triage(operating_point, filters, prevalence).to_dict())
+    worklist = engine_of(request).triage(operating_point, filters, prevalence)
+    act_of(request.scope).shows(keys_of(worklist.entries), worklist.generation)
+    return Document(worklist.to_dict())

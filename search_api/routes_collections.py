@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexer.cases import Collection
+from search_api.audit_acts import act_of
 from search_api.errors import described
 from search_api.services import engine_of, known_only, services_of
 
@@ -48,7 +49,9 @@ class CollectionsDocument(BaseModel):
 
 @router.get("", summary="All collections", response_model=CollectionsDocument, responses=described(503))
 def collections(request: Request) -> Any:
-    return {"collections": [_document(one) for one in engine_of(request).store.collections()]}
+    found = engine_of(request).store.collections()
+    act_of(request.scope).shows(key for one in found for key, _ in one.entries)
+    return {"collections": [_document(one) for one in found]}
 
 
 @router.post(
@@ -59,13 +62,16 @@ def collections(request: Request) -> Any:
     responses=described(400, 403, 409, 503, 507),
 )
 def create(request: Request, asked: Title) -> Any:
+    act_of(request.scope).asks(title=asked.title)
     with services_of(request).writing() as store:
         return _document(store.create_collection(asked.title))
 
 
 @router.get("/{name}", summary="One collection", response_model=CollectionDocument, responses=described(404, 503))
 def collection(request: Request, name: str) -> Any:
-    return _document(engine_of(request).store.collection(name))
+    found = engine_of(request).store.collection(name)
+    act_of(request.scope).shows(key for key, _ in found.entries)
+    return _document(found)
 
 
 @router.patch(
@@ -75,6 +81,7 @@ def collection(request: Request, name: str) -> Any:
     responses=described(400, 403, 404, 409, 503),
 )
 def rename(request: Request, name: str, asked: Title) -> Any:
+    act_of(request.scope).asks(title=asked.title)
     with services_of(request).writing() as store:
         return _document(store.rename_collection(name, asked.title))
 
@@ -95,6 +102,9 @@ def delete(request: Request, name: str) -> Response:
     responses=described(400, 403, 404, 503, 507),
 )
 def add(request: Request, name: str, asked: Entry) -> Any:
+    act = act_of(request.scope)
+    act.asks(key=asked.key, note_characters=len(asked.note))
+    act.shows([asked.key])
     with services_of(request).writing() as store:
         return _document(store.add_to_collection(name, asked.key, asked.note))
 
@@ -106,6 +116,7 @@ def add(request: Request, name: str, asked: Entry) -> Any:
     responses=described(400, 403, 404, 503),
 )
 def reorder(request: Request, name: str, asked: Order) -> Any:
+    act_of(request.scope).shows(asked.keys)
     with services_of(request).writing() as store:
         return _document(store.reorder_collection(name, asked.keys))
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Request
 
 from encoders.volume import Volume
 from search_api.answers import Answer
+from search_api.audit_acts import act_of, keys_of
 from search_api.documents import Document
 from search_api.engine import SearchEngine
 from search_api.errors import Problem, described
@@ -87,6 +88,7 @@ async def search_scan(request: Request) -> Document:
                 insist=truth("insist", fields.get("insist")) is True,
             )
         )
+    act_of(request.scope).shows(keys_of(answer.hits), answer.generation)
     return Document(answer.to_dict())
 
 
@@ -152,6 +154,7 @@ async def _of_scans(
     async with services.uploads.received(request, known, files_needed=files_needed) as upload:
         volumes = await services.uploads.volumes(upload)
         found = await anyio.to_thread.run_sync(answer, services.holder.engine(), volumes, upload.fields)
+    act_of(request.scope).shows(found.shown)
     return Document(found.to_dict())
 
 

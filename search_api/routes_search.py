@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 
 from search_api.answers import Answer
+from search_api.audit_acts import act_of, keys_of
 from search_api.documents import Document
 from search_api.errors import described
 from search_api.services import engine_of, filters_of, known_only, truth
@@ -50,6 +51,7 @@ def search(
         page=page,
         expand=truth("expand", expand) is not False,
     )
+    act_of(request.scope).shows(keys_of(answer.hits), answer.generation)
     return Document(answer.to_dict())
 
 

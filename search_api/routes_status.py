@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -10,7 +11,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from search_api.errors import described
+from search_api.errors import RETRY_AFTER, described
+from search_api.readiness import free_bytes, readiness
 from search_api.services import engine_of, known_only, services_of
 
 router = APIRouter(tags=["state"], dependencies=[Depends(known_only)])
@@ -40,7 +42,9 @@ class Reason(BaseModel):
     hint: str
 
 
-class Readiness(BaseModel):
+class ReadinessDocument(BaseModel):
+    """`reasons` say why nothing can be answered, or of a server that is ready what needs attention."""
+
     ready: bool
     reasons: list[Reason]
 
@@ -70,15 +74,15 @@ async def healthz() -> Any:
 @router.get(
     "/readyz",
     summary="Whether questions can be answered, and if not, why",
-    response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "Not ready, with reasons"}},
+    response_model=ReadinessDocument,
+    responses={503: {"model": ReadinessDocument, "description": "Not ready, with reasons"}},
 )
 def readyz(request: Request) -> Any:
-    problem = services_of(request).holder.problem()
-    if problem is None:
-        return {"ready": True, "reasons": []}
-    reason = {"code": problem.code, "message": problem.message, "hint": problem.hint}
-    return JSONResponse({"ready": False, "reasons": [reason]}, 503, headers=problem.headers)
+    found = readiness(services_of(request))
+    reasons = [{"code": one.code, "message": one.message, "hint": one.hint} for one in (*found.hindering, *found.noted)]
+    if found.ready:
+        return {"ready": True, "reasons": reasons}
+    return JSONResponse({"ready": False, "reasons": reasons}, 503, headers=RETRY_AFTER)
 
 
 @router.get(
@@ -88,6 +92,14 @@ def readyz(request: Request) -> Any:
     responses={200: {"content": {"text/plain": {}}, "description": "Exposition format"}},
 )
 def metrics(request: Request) -> Response:
-    figures = services_of(request).metrics
-    figures.ready.set(services_of(request).holder.problem() is None)
+    services = services_of(request)
+    figures = services.metrics
+    figures.ready.set(readiness(services).ready)
+    figures.free.set(free_bytes(services) or 0)
+    engine = services.holder.opened()
+    if engine is not None:
+        made = datetime.fromisoformat(engine.created)
+        # A clock that jumped back must not make a generation younger than new.
+        figures.generation_age.set(max(0.0, (datetime.now(UTC) - made).total_seconds()))
+        figures.serve(engine.generation, engine.encoder.encoder_id)
     return Response(figures.text(), media_type=CONTENT_TYPE_LATEST)

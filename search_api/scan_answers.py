@@ -36,6 +36,11 @@ class ScoreReport(Document):
     notices: tuple[str, ...] = ()
     asked: tuple[AskedScore, ...] = ()
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Keys of the stored cases that are in it: none."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class TriageEntry(Document):
@@ -117,6 +122,11 @@ class Suggestions(Document):
     milliseconds: float
     notices: tuple[str, ...] = ()
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Keys of the stored cases that are in it."""
+        return tuple(hit.key for one in self.suggestions for hit in (*one.similar, *one.look_alike))
+
 
 @dataclass(frozen=True, slots=True)
 class Statement(Document):
@@ -179,3 +189,9 @@ class ReportCheck(Document):
     milliseconds: float
     notices: tuple[str, ...] = ()
     contradictions: tuple[Contradiction, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Keys of the stored cases that are in it."""
+        similar = (*(one.similar for one in self.statements), *(one.similar for one in self.unmentioned))
+        return tuple(hit.key for hits in similar for hit in hits)

@@ -12,6 +12,8 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
+from search_api import logs
+
 DRAIN_SECONDS = 30
 
 
@@ -54,8 +56,8 @@ def serve(app: FastAPI, host: str, port: int) -> None:
         app,
         host=host.strip("[]"),
         port=port,
-        log_level="warning",
-        access_log=False,  # addresses hold what was asked
+        log_config=None,
+        access_log=False,  # addresses hold what was asked: observing writes a line without it
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -63,6 +65,7 @@ def serve(app: FastAPI, host: str, port: int) -> None:
     )
     if _taken(host.strip("[]"), port):
         raise HostRefused(f"Port {port} of {host} is in use already", "Choose another with --port.")
+    logs.set_up()
     uvicorn.Server(config).run()
 
 

@@ -12,6 +12,8 @@ from fastapi import Request
 
 from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter
+from search_api.audit_acts import act_of
+from search_api.audit_chain import AuditTrail
 from search_api.engine import SearchEngine
 from search_api.engine_holder import EngineHolder
 from search_api.errors import Problem
@@ -37,6 +39,7 @@ class Services:
     volumes: BoundedCache[DefacedVolume]
     heats: BoundedCache[ShownHeat]
     metrics: Metrics
+    trail: AuditTrail
 
     @contextmanager
     def writing(self) -> Iterator[CaseStore]:
@@ -52,7 +55,9 @@ def services_of(request: Request) -> Services:
 
 def engine_of(request: Request) -> SearchEngine:
     """Raises Problem (503) where nothing can be served."""
-    return services_of(request).holder.engine()
+    engine = services_of(request).holder.engine()
+    act_of(request.scope).generation = engine.generation
+    return engine
 
 
 def known_only(request: Request) -> None:

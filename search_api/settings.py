@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     parse_memory_bytes: int = Field(default=4 * 1024 * MEBIBYTE, ge=256 * MEBIBYTE)
     voxels: int = Field(default=512**3, ge=4096, description="Voxels of all files of one upload together.")
 
+    free_bytes: int = Field(
+        default=512 * MEBIBYTE, ge=0, description="Free space of the data directory below which readiness says so."
+    )
+
     picture_cache_bytes: int = Field(default=512 * MEBIBYTE, ge=0)
     viewer_cache_bytes: int = Field(default=256 * MEBIBYTE, ge=0)
     reload_seconds: float = Field(default=1.0, ge=0.0)

@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 
 from encoders.sequences import MRSequence, SequenceError, parse_sequence, recognise_sequence
 from encoders.volume import Frame, Volume, VolumeError, parse_frame
+from search_api.audit_acts import act_of
 from search_api.errors import Problem, busy
 from search_api.metrics import Metrics
 from search_api.settings import Settings
@@ -91,7 +92,9 @@ class UploadReader:
         try:
             form = await self._form(request)
             try:
-                yield _upload_of(form, fields, self._settings, files_needed=files_needed)
+                upload = _upload_of(form, fields, self._settings, files_needed=files_needed)
+                act_of(request.scope).asks(**_asked(upload))
+                yield upload
             finally:
                 await form.close()
         finally:
@@ -120,10 +123,11 @@ class UploadReader:
 
     async def _take_slot(self) -> None:
         until = time.monotonic() + self._settings.upload_wait_seconds
-        while not self._slots.acquire(blocking=False):
-            if time.monotonic() >= until:
-                raise busy("Other uploads are being read.")
-            await anyio.sleep(_WAIT_STEP)
+        with self._metrics.uploads_waiting.track_inprogress():
+            while not self._slots.acquire(blocking=False):
+                if time.monotonic() >= until:
+                    raise busy("Other uploads are being read.")
+                await anyio.sleep(_WAIT_STEP)
 
     async def _form(self, request: Request) -> FormData:
         try:
@@ -238,6 +242,14 @@ def _fields(form: FormData, known: frozenset[str], settings: Settings) -> dict[s
                 400, "too_long", f"Expected at most {most} characters in {name}, got {len(value)}.", "Shorten it."
             )
     return fields
+
+
+def _asked(upload: Upload) -> dict[str, object]:
+    """What the audit keeps of an upload: its words, the MR sequences of its files, of a report only its length."""
+    asked: dict[str, object] = {name: text for name, text in upload.fields.items() if name != "report"}
+    if "report" in upload.fields:
+        asked["report_characters"] = len(upload.fields["report"])
+    return asked | {"scans": [str(file.sequence or "unknown") for file in upload.files]}
 
 
 def _names(names: frozenset[str]) -> str:

@@ -57,9 +57,9 @@ def assert_discreet(text: str) -> None:
 
 
 def seal_of(data: Path) -> dict[str, str]:
-    """Hash of every file of a data directory, but SQLite's own shared memory."""
+    """Hash of every file of a data directory, but SQLite's own shared memory and the audit, which notes all."""
     return {
         str(file.relative_to(data)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(data.rglob("*"))
-        if file.is_file() and not file.name.endswith(("-shm", "-wal"))
+        if file.is_file() and not file.name.endswith(("-shm", "-wal")) and file.parent.name != "audit"
     }

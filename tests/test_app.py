@@ -267,10 +267,11 @@ def test_what_was_not_foreseen_is_one_line_without_what_was_asked(
         assert client.get("/readyz").status_code == 200
         monkeypatch.setattr(SearchEngine, "search", fails)
         document = assert_refused(client.get(f"/api/search?q={PLANTED}"), 500, "unexpected")
-    lines = [record.getMessage() for record in caplog.records if record.name.startswith("search_api")]
+    lines = [record for record in caplog.records if record.name == "search_api.guards"]
     assert len(lines) == 1
-    assert document["request_id"] in lines[0]
-    assert "RuntimeError" in lines[0]
+    assert lines[0].__dict__["request_id"] == document["request_id"]
+    assert lines[0].__dict__["error"] == "RuntimeError"
+    assert "test_app.py" in lines[0].__dict__["places"]
     assert all(PLANTED not in record.getMessage() for record in caplog.records if not record.name.startswith("httpx"))
     assert all(record.exc_info is None for record in caplog.records if record.levelno >= logging.ERROR)
 

@@ -7,12 +7,13 @@ API's; headers that say who asks are passed on.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from fastapi import Request
+from starlette.types import Receive, Scope, Send
 
 # Who asks, from where and under which request id; everything else is made anew.
 _PASSED_ON = ("authorization", "cookie", "user-agent", "origin", "sec-fetch-site", "sec-fetch-mode")
@@ -70,12 +71,25 @@ def _client(request: Request) -> httpx.AsyncClient:
     # The call and the page are one request: one id finds both in the log.
     headers |= {"x-request-id": str(request.scope["request_id"])} if "request_id" in request.scope else {}
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=request.app, raise_app_exceptions=False, client=address),
+        transport=httpx.ASGITransport(app=_inside(request), raise_app_exceptions=False, client=address),
         base_url=str(request.base_url),
         headers=headers,
         timeout=None,  # noqa: S113  the transport knows no timeout: the API's own limits end a call
         trust_env=False,
     )
+
+
+def _inside(request: Request) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The application for a call that is part of a request: it knows who asks and for which act, as no header can say.
+
+    What a person does on a page is one act, however many calls it takes; see the audit.
+    """
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = dict(request.scope.get("state", {}))
+        await request.app(scope, receive, send)
+
+    return application
 
 
 def _document(response: httpx.Response) -> Any:
