@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import indexer.commands
+import search_api.audit_commands
 import search_api.commands
 import training.commands
+from search_api.command_audit import audited
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -38,6 +40,8 @@ def build_application() -> typer.Typer:
     indexer.commands.register(application)
     search_api.commands.register(application, site=_build_site)
     training.commands.register(application, open_searcher=_open_searcher, open_check=_open_check, suggest=_suggest)
+    search_api.audit_commands.register(application)
+    audited(application)
     return application
 
 

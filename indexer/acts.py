@@ -37,13 +37,18 @@ class Act:
     def begin(self) -> None:
         """Record that something is begun which changes or writes something; `settle` records how it ended."""
         if self._write is not None:
-            self._write(self, "begun")
+            try:
+                self._write(self, "begun")
+            except ValueError:
+                self.written = True  # what was not begun does not end
+                raise
 
     def settle(self, outcome: str = "done") -> None:
         """Record the act, once, before anything of it is shown; raises what the audit raises where it cannot."""
-        if self._write is not None and not self.written:
-            self._write(self, outcome)
+        write, self._write = (None if self.written else self._write), None
         self.written = True
+        if write is not None:
+            write(self, outcome)
 
 
 def act_of_command(context: typer.Context) -> Act:

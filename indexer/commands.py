@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from indexer.acts import act_of_command, outcome_of
 from indexer.cases import Refused
 
 REFUSED = 3
@@ -49,6 +50,7 @@ def register(application: typer.Typer) -> None:
 
 
 def ingest(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(help="BIDS folder, or folder of NIfTI.")],
     data: Data,
     reports: Annotated[
@@ -61,8 +63,12 @@ def ingest(
     from indexer.ingest import ingest as take_in
     from indexer.progress import reporter
 
+    act = act_of_command(context)
     with _failures(as_json), reporter("ingest", quiet=as_json) as progress:
+        act.begin()
         summary = take_in(source, data, reports, dry_run, progress)
+        act.asks(source=summary.source, added=summary.added, changed=summary.changed, unchanged=summary.unchanged)
+        act.settle(outcome_of(len(summary.refused)))
     would = "would be " if dry_run else ""
     lines = [
         f"{summary.source}: {summary.examinations} examinations, {summary.reported} with a report: {would}"
@@ -72,6 +78,7 @@ def ingest(
 
 
 def rebuild(
+    context: typer.Context,
     data: Data,
     full: Annotated[bool, typer.Option("--full", help="Encode everything again.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that read and encode series.")] = 1,
@@ -93,8 +100,13 @@ def rebuild(
     from indexer.progress import reporter
     from indexer.rebuild import rebuild as build
 
+    act = act_of_command(context)
+    act.asks(full=full)
     with _failures(as_json), reporter("rebuild", quiet=as_json) as progress:
+        act.begin()
         summary = build(data, encoders.load(bundle), full, workers, progress)
+        act.shows((), summary.generation)
+        act.settle(outcome_of(len(summary.refused)))
     built = "is new" if summary.switched else "is up to date"
     line = (
         f"Generation {summary.generation} {built}: {summary.encoded} vectors made, {summary.reused} reused, in"
@@ -104,6 +116,7 @@ def rebuild(
 
 
 def status(
+    context: typer.Context,
     data: Data,
     as_json: Json = False,
 ) -> None:
@@ -112,10 +125,12 @@ def status(
 
     with _failures(as_json):
         found = overview(data)
+        act_of_command(context).settle()
     _tell(as_json, {"status": "done", **found.to_dict()}, found.lines(), found.refused, refusing=False)
 
 
 def verify(
+    context: typer.Context,
     data: Data,
     as_json: Json = False,
 ) -> None:
@@ -124,6 +139,7 @@ def verify(
 
     with _failures(as_json):
         problems, remarks = check(data)
+        act_of_command(context).settle(f"failed, {len(problems)} problems" if problems else "done")
     lines = [*problems, *remarks, f"{len(problems)} problems found." if problems else "All is as it was written."]
     _tell(as_json, {"status": "failed" if problems else "done", "problems": problems, "remarks": remarks}, lines)
     if problems:
@@ -131,6 +147,7 @@ def verify(
 
 
 def restore(
+    context: typer.Context,
     generation: Annotated[str, typer.Argument(help="Its name, as `status` gives it.")],
     data: Data,
     as_json: Json = False,
@@ -140,17 +157,23 @@ def restore(
     from indexer.generations import GenerationError, Index
     from indexer.writer_lock import writer_lock
 
+    act = act_of_command(context)
+    act.asks(generation=generation)
     with _failures(as_json):
+        act.begin()
         if generation not in generation_files.names(data):
             known = ", ".join(generation_files.names(data)) or "none"
             raise GenerationError(f"Expected one of the generations ({known}), got '{generation[:40]}'.")
         with writer_lock(data):
             Index.open_generation(data, generation).self_test()
             generation_files.switch(data, generation)
+        act.shows((), generation)
+        act.settle()
     _tell(as_json, {"status": "done", "generation": generation}, [f"Generation {generation} serves again."])
 
 
 def remove(
+    context: typer.Context,
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Keys of examinations.")],
     data: Data,
     as_json: Json = False,
@@ -158,8 +181,12 @@ def remove(
     """Remove cases with report, vectors and pictures, in every generation. Their source's files are not touched."""
     from indexer.removal import remove_cases
 
+    act = act_of_command(context)
+    act.shows(keys)
     with _failures(as_json):
+        act.begin()
         summary = remove_cases(data, keys)
+        act.settle()
     lines = [
         f"Removed {len(summary.removed)} cases, also from {len(summary.generations)} generations.",
         "Take their files out of the source as well: another ingest of it brings them back.",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from starlette.types import Scope
-
 from indexer.acts import Act
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
 
 _SERIES = "/api/examinations/{key}/series/{number}"
 _COLLECTION = "/api/collections/{name}"

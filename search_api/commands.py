@@ -1,60 +1,51 @@
-"""The search floor's commands: search, score, triage, check-report, export and serve.
+"""The search floor's commands: search, score, triage, check-report, suggest, export, terms and serve.
 
 Each opens the engine on a data directory, asks one question, and prints the answer as a table on a terminal, as plain
-lines elsewhere, or as one JSON document. How an answer is laid out for people is left to printing.
+lines elsewhere, or as one JSON document. What they share is left to command_answers, how an answer is laid out for
+people to printing, who records it to command_audit.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search_api.scan_files import RefusedFile, read_all_scans, read_scan, read_scans, read_text
+from indexer.acts import act_of_command, outcome_of
+from search_api.audit_acts import keys_of
+from search_api.command_answers import (
+    FAILED,
+    SOME_REFUSED,
+    AgeOption,
+    AsJson,
+    Data,
+    FindingOption,
+    FrameOfFile,
+    Scans,
+    SequenceOfFile,
+    SequenceOption,
+    SexOption,
+    SinceOption,
+    SourceOption,
+    UntilOption,
+    data_directory,
+    end_with_refused,
+    opened_engine,
+    pages_of_hits,
+    parsed_filters,
+    said,
+    sequences_of,
+    show,
+)
+from search_api.scan_files import read_all_scans, read_scan, read_scans, read_text
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-    from indexer.cases import CaseFilter
-    from search_api.answers import Answer
-    from search_api.engine import SearchEngine
-
-FAILED, WRONG_USAGE, SOME_REFUSED = 1, 2, 3
-# Questions that were put wrongly, rather than could not be answered.
-_USAGE_CODES = frozenset(
-    {
-        "empty_query",
-        "no_words",
-        "too_long",
-        "too_many_sentences",
-        "bad_prevalence",
-        "bad_k",
-        "bad_page",
-        "bad_weight",
-        "bad_format",
-        "bad_operating_point",
-    }
-) | {"no_scans", "too_many_scans", "empty_report", "bad_report", "host_refused"}
-
-Data = Annotated[Path | None, typer.Option("--data", envvar="NEURORECALL_DATA", help="Data directory.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Scans = Annotated[list[Path] | None, typer.Option("--scan", help="NIfTI file of one series; may be repeated.")]
-SequenceOfFile = Annotated[
-    list[str] | None,
-    typer.Option("--sequence", help="MR sequence of a file whose name does not tell; once a file, in order."),
-]
-FrameOfFile = Annotated[str, typer.Option("--frame", help="Which volume of a 4-D file: its number from 0, or mean.")]
-SequenceOption = Annotated[str | None, typer.Option("--sequence", help="MR sequence, such as FLAIR.")]
-SexOption = Annotated[str | None, typer.Option("--sex", help="F, M or O.")]
-AgeOption = Annotated[str | None, typer.Option("--age", help="Years, such as 40-60.")]
-SinceOption = Annotated[str | None, typer.Option("--since", help="First day, such as 2024-05-01.")]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Last day.")]
-SourceOption = Annotated[str | None, typer.Option("--source", help="Source that the case was ingested from.")]
-FindingOption = Annotated[str | None, typer.Option("--finding", help="Finding that the report states.")]
 
 
 def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) -> None:
@@ -74,7 +65,7 @@ def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) ->
         port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     ) -> None:
         """Serve the API and the pages."""
-        serve_site(_data_directory(data), host, port, site)
+        serve_site(data_directory(data), host, port, site)
 
 
 def terms(
@@ -86,7 +77,7 @@ def terms(
     from search_api.terminology import TerminologyError, import_terms
 
     try:
-        several, single = import_terms(file, _data_directory(data))
+        several, single = import_terms(file, data_directory(data))
     except TerminologyError as error:
         typer.echo(f"{error}.", err=True)
         raise typer.Exit(FAILED) from error
@@ -97,6 +88,7 @@ def terms(
 
 
 def search(
+    context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="Findings in words.")] = None,
     scan: Scans = None,
     like: Annotated[str | None, typer.Option(help="Key of a stored case to take as example.")] = None,
@@ -119,10 +111,14 @@ def search(
     from search_api import printing
 
     given = {"sequence": sequence, "sex": sex, "age": age, "since": since, "until": until}
-    with _said(as_json):
-        filters = _filters(given | {"source": source, "finding": finding})
+    act = act_of_command(context)
+    with said(as_json):
+        given |= {"source": source, "finding": finding}
+        act.asks(q=text, like=like, k=k, page=page, **given)
+        filters = parsed_filters(given)
         volumes = [read_scan(path) for path in scan or ()]
-        with _engine(data) as engine:
+        act.asks(scans=sequences_of(volumes))
+        with opened_engine(data) as engine:
             answer = engine.search(
                 text=text,
                 scans=volumes,
@@ -134,10 +130,12 @@ def search(
                 expand=not literal,
                 insist=insist,
             )
-        _show(answer.to_dict(), as_json, lambda: printing.answer(answer))
+        act.shows(keys_of(answer.hits), answer.generation)
+        show(context, answer.to_dict(), as_json, lambda: printing.answer(answer))
 
 
 def score(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="NIfTI files of one examination.")],
     sequence: SequenceOfFile = None,
     frame: FrameOfFile = "",
@@ -151,18 +149,20 @@ def score(
     from search_api import printing
     from search_api.scoring import score_report
 
-    with _said(as_json):
+    with said(as_json):
         import encoders
 
         encoder = encoders.load()
         volumes, refused = read_scans(files, encoder.sequences, sequence or (), parse_frame(frame))
+        act_of_command(context).asks(scans=sequences_of(volumes), ask=ask)
         report = score_report(encoder, volumes, ask or ())
         document = report.to_dict() | {"refused": [item.to_dict() for item in refused]}
-        _show(document, as_json, lambda: printing.score_report(report))
-        _end_with_refused(refused, as_json)
+        show(context, document, as_json, lambda: printing.score_report(report))
+        end_with_refused(refused, as_json)
 
 
 def triage(
+    context: typer.Context,
     operating_point: Annotated[
         str | None, typer.Option(help="What the threshold shall reach, such as sensitivity=0.95.")
     ] = None,
@@ -175,12 +175,16 @@ def triage(
     """List examinations without a report in reading order, with reasons."""
     from search_api import printing
 
-    with _said(as_json), _engine(data) as engine:
+    act = act_of_command(context)
+    act.asks(operating_point=operating_point, prevalence=prevalence)
+    with said(as_json), opened_engine(data) as engine:
         worklist = engine.triage(operating_point, prevalence=prevalence)
-        _show(worklist.to_dict(), as_json, lambda: printing.worklist(worklist))
+        act.shows(keys_of(worklist.entries), worklist.generation)
+        show(context, worklist.to_dict(), as_json, lambda: printing.worklist(worklist))
 
 
 def check_report(
+    context: typer.Context,
     report: Annotated[Path, typer.Option("--report", help="Text file with the provisional report.")],
     scan: Scans = None,
     data: Annotated[Path | None, typer.Option(help="Data directory, for similar cases beside each flag.")] = None,
@@ -195,20 +199,24 @@ def check_report(
     from search_api import printing
     from search_api.report_check import check
 
-    with _said(as_json):
+    with said(as_json):
         import encoders
 
         text, encoder = read_text(report), encoders.load()
         volumes = read_all_scans(scan or (), encoder.sequences, sequence or (), frame)
+        act = act_of_command(context)
+        act.asks(report_characters=len(text), scans=sequences_of(volumes))
         if data is None:
             checked = check(encoder, volumes, text)
         else:
-            with _engine(data) as engine:
+            with opened_engine(data) as engine:
                 checked = engine.check_report(volumes, text)
-        _show(checked.to_dict(), as_json, lambda: printing.report_check(checked))
+                act.shows(checked.shown, engine.generation)
+        show(context, checked.to_dict(), as_json, lambda: printing.report_check(checked))
 
 
 def suggest(
+    context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="NIfTI files of one unreported examination.")] = None,
     key: Annotated[str | None, typer.Option(help="A stored case, instead of files.")] = None,
     sequence: SequenceOfFile = None,
@@ -221,15 +229,19 @@ def suggest(
 
     if bool(files) == bool(key):
         raise typer.BadParameter("Expected either files or --key")
-    with _said(as_json):
-        with _engine(data) as engine:
-            suggested = engine.suggest(
-                read_all_scans(files or (), engine.encoder.sequences, sequence or (), frame), key
-            )
-        _show(suggested.to_dict(), as_json, lambda: printing.suggestions(suggested))
+    with said(as_json):
+        act = act_of_command(context)
+        act.asks(key=key)
+        with opened_engine(data) as engine:
+            volumes = read_all_scans(files or (), engine.encoder.sequences, sequence or (), frame)
+            act.asks(scans=sequences_of(volumes))
+            suggested = engine.suggest(volumes, key)
+            act.shows((*([key] if key else []), *suggested.shown), engine.generation)
+        show(context, suggested.to_dict(), as_json, lambda: printing.suggestions(suggested))
 
 
 def export(
+    context: typer.Context,
     query: Annotated[list[str], typer.Argument(help="Findings in words.")],
     to: Annotated[Path, typer.Option("--to", help="New or empty folder.")],
     form: Annotated[str, typer.Option("--format", help="csv or bids.")] = "csv",
@@ -249,14 +261,23 @@ def export(
     from search_api.query import QueryError
 
     given = {"sequence": sequence, "sex": sex, "age": age, "since": since, "until": until}
-    with _said(as_json):
+    with said(as_json):
         if form not in set(Format):
             raise QueryError("bad_format", f"Expected csv or bids as format, got '{form[:20]}'", "Write --format csv.")
-        filters = _filters(given | {"source": source, "finding": finding})
-        with _engine(data) as engine:
-            summary = export(_pages(engine, " ".join(query), k, filters), engine.store, to, Format(form))
+        given |= {"source": source, "finding": finding}
+        act = act_of_command(context)
+        act.asks(q=" ".join(query), k=k, format=form, **given)
+        filters = parsed_filters(given)
+        with opened_engine(data) as engine:
+            answers = pages_of_hits(engine, " ".join(query), k, filters)
+            act.shows((key for answer in answers for key in keys_of(answer.hits)), engine.generation)
+            act.begin()  # before a case is written
+            summary = export(answers, engine.store, to, Format(form))
         document = {"cases": summary.cases, "series": summary.series, "left_out": list(summary.left_out)}
-        _show(document, as_json, lambda: typer.echo(f"Exported {summary.cases} cases, {summary.series} series."))
+        act.settle(outcome_of(len(summary.left_out)))
+        show(
+            context, document, as_json, lambda: typer.echo(f"Exported {summary.cases} cases, {summary.series} series.")
+        )
         if summary.left_out:
             for item in summary.left_out:
                 typer.echo(f"left out: {item}", err=True)
@@ -265,86 +286,19 @@ def export(
 
 def serve_site(data: Path, host: str, port: int, site: Callable[[FastAPI], None] | None) -> None:
     """Serve the API of a data directory, with the pages where they are given; ends with a status where it cannot."""
+    from search_api import logs
     from search_api.app import build_app
     from search_api.server import check_host, serve
     from search_api.settings import Settings
 
-    with _said(as_json=False):
+    with said(as_json=False):
         check_host(host)
         app = build_app(Settings(data=data))
         if site is not None:
             site(app)
-        typer.echo(f"NeuroRecall at http://{host}:{port}", err=True)
-        serve(app, host, port)
-
-
-@contextmanager
-def _said(as_json: bool) -> Iterator[None]:
-    """Turn what was refused into one clear message and its exit status."""
-    from encoders.manifest import BundleError
-    from indexer.cases import FilterError
-
-    try:
-        yield
-    except (ValueError, BundleError) as error:
-        code = str(getattr(error, "code", _snake(type(error).__name__)))
-        hint = str(getattr(error, "hint", ""))
-        if as_json:
-            typer.echo(json.dumps({"code": code, "message": str(error), "hint": hint}, ensure_ascii=False))
+        if sys.stderr.isatty():
+            typer.echo(f"NeuroRecall at http://{host}:{port}", err=True)
         else:
-            typer.echo(f"{error}. {hint}".replace("..", ".").rstrip(), err=True)
-        usage = isinstance(error, FilterError) or code in _USAGE_CODES
-        raise typer.Exit(WRONG_USAGE if usage else FAILED) from error
-
-
-@contextmanager
-def _engine(data: Path | None) -> Iterator[SearchEngine]:
-    from search_api.engine import SearchEngine
-
-    with SearchEngine.open(_data_directory(data)) as engine:
-        yield engine
-
-
-def _data_directory(data: Path | None) -> Path:
-    if data is not None:
-        return data
-    from platformdirs import user_data_path
-
-    return user_data_path("neurorecall")
-
-
-def _filters(given: dict[str, str | None]) -> CaseFilter:
-    from indexer.cases import CaseFilter
-
-    return CaseFilter.parse(**given)  # type: ignore[arg-type]
-
-
-def _pages(engine: SearchEngine, text: str, k: int, filters: CaseFilter) -> list[Answer]:
-    """As many full pages as hold `k` hits."""
-    from search_api.query import QueryError
-    from search_api.question import DEEPEST_HIT, MOST_HITS_A_PAGE
-
-    if not 1 <= k <= DEEPEST_HIT:
-        raise QueryError("bad_k", f"Expected 1 to {DEEPEST_HIT} cases, got {k}", "Narrow the search with filters.")
-    size = min(k, MOST_HITS_A_PAGE)
-    pages = range(1, -(-k // size) + 1)
-    return [engine.search(text=text, k=size, page=page, filters=filters) for page in pages]
-
-
-def _show(document: dict[str, Any], as_json: bool, print_it: Callable[[], None]) -> None:
-    if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
-    else:
-        print_it()
-
-
-def _end_with_refused(refused: list[RefusedFile], as_json: bool) -> None:
-    if not refused:
-        return
-    for item in () if as_json else refused:
-        typer.echo(f"refused: {item.message}", err=True)
-    raise typer.Exit(SOME_REFUSED)
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+            logs.set_up()
+            logging.getLogger(__name__).info("NeuroRecall at http://%s:%d", host, port)
+        serve(app, host, port)
