@@ -72,8 +72,7 @@ class Audited:
 
         async def recording(message: Message) -> None:
             if message["type"] == "http.response.start":
-                problem = await self._record(asking, int(message["status"]))
-                self._count(asking, problem.status if problem is not None else int(message["status"]))
+                problem = await self._settle(asking, int(message["status"]))
                 if problem is not None:
                     await reply.withhold(problem, str(scope.get("request_id", "")))
             await reply.send(message)
@@ -84,14 +83,25 @@ class Audited:
             if not reply.started:
                 found = problem_of(error)
                 asking.act.code = found.code
-                problem = await self._record(asking, found.status)
-                self._count(asking, (problem or found).status)
+                problem = await self._settle(asking, found.status)
                 if problem is not None:
                     raise problem from error
             raise
 
+    async def _settle(self, asking: _Asking, status: int) -> Problem | None:
+        """Record and count; the refusal to answer with where the record could not be written."""
+        counted = not asking.serves_a_page
+        problem = await self._record(asking, status)
+        kind = action_of(asking.scope)
+        if kind is not None and counted:
+            status = status if problem is None else problem.status
+            self._metrics.count_query(kind, status, time.perf_counter() - asking.began)
+            if kind in UPLOADS and asking.scope["method"] == "POST" and status >= 400:
+                self._metrics.count_refused_upload(asking.act.code)
+        return problem
+
     async def _record(self, asking: _Asking, status: int) -> Problem | None:
-        """Write the record where there is to be one; the refusal to answer with where that cannot be done."""
+        """Write the record where there is to be one."""
         action = asking.action(status)
         if action is None or self._shown.covers(asking, action, status):
             return None
@@ -106,14 +116,6 @@ class Audited:
         if status < 400:
             self._shown.remember(asking, action)
         return None
-
-    def _count(self, asking: _Asking, status: int) -> None:
-        kind = action_of(asking.scope)
-        if kind is None or asking.serves_a_page:
-            return
-        self._metrics.count_query(kind, status, time.perf_counter() - asking.began)
-        if kind in UPLOADS and asking.scope["method"] == "POST" and status >= 400:
-            self._metrics.count_refused_upload(asking.act.code)
 
 
 class _Asking:
@@ -150,7 +152,7 @@ class _Asking:
     def entry(self, action: str, status: int) -> Entry:
         code = f" {self.act.code}" if status >= 400 and self.act.code else ""
         return Entry(
-            who=who_of(self.scope),
+            who="unknown" if status == 401 else who_of(self.scope),
             action=action,
             query=cleaned(query_of(self.scope) | self.act.query),
             cases=self.cases(status),

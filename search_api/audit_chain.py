@@ -207,7 +207,7 @@ def _last_record(path: Path) -> tuple[dict[str, Any] | None, bytes, bool]:
     with path.open("rb") as file:
         while True:
             file.seek(max(size - reach, 0))
-            pieces = file.read().split(b"\n")
+            pieces = file.read(min(reach, size)).split(b"\n")
             ended = not pieces[-1]
             first = 0 if reach >= size else 1  # the first piece may be cut by our own reach
             for place in range(len(pieces) - 1 - ended, first - 1, -1):

@@ -58,11 +58,12 @@ def verify(data: Path, expected: str = "") -> Verdict:
     AuditError
         when there is no audit, or its key is gone
     """
-    folder, key = data / FOLDER, _key_of(data)
+    folder = data / FOLDER
+    files = _snapshot(folder)
     told = read_head(folder)
     looked_for = {expected, told.hash if told else ""}
-    walk = _Walk(key)
-    for file, size in _snapshot(folder):
+    walk = _Walk(_key_of(data))
+    for file, size in files:
         for number, line in enumerate(_lines(file, size), start=1):
             _step(walk, f"{file.name}, line {number}", line)
             if walk.before is not None and walk.before.hash in looked_for:

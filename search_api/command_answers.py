@@ -65,7 +65,7 @@ def said(as_json: bool) -> Iterator[None]:
     try:
         yield
     except (ValueError, BundleError) as error:
-        code = str(getattr(error, "code", _snake(type(error).__name__)))
+        code = code_of(error)
         hint = str(getattr(error, "hint", ""))
         if as_json:
             typer.echo(json.dumps({"code": code, "message": str(error), "hint": hint}, ensure_ascii=False))
@@ -131,5 +131,9 @@ def end_with_refused(refused: list[RefusedFile], as_json: bool) -> None:
     raise typer.Exit(SOME_REFUSED)
 
 
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+def code_of(error: BaseException) -> str:
+    """The code of a refusal, for programs and the audit; made of the exception's noun where it has none."""
+    name = type(error).__name__
+    return str(getattr(error, "code", "")) or "".join(
+        f"_{letter.lower()}" if letter.isupper() else letter for letter in name
+    ).lstrip("_")

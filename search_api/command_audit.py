@@ -1,8 +1,9 @@
 """The audit of the command line: what each command did, under the login name, before anything of it is printed.
 
 The front door hands its application in when every floor has mounted its commands. A command that takes Typer's context
-says itself what it asks and shows; of any other it is recorded that it began and how it ended. Recorded is what touches
-a data directory that is there, or makes one; a dry run and a command that could not be read did nothing.
+as `context` says itself what it asks and shows; of any other it is recorded that it began and how it ended. Recorded
+is what touches a data directory that is there, or makes one; a dry run, and a command that could not be read, did
+nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from indexer.acts import Act
 from search_api.audit_acts import cleaned
 from search_api.audit_chain import AuditTrail
 from search_api.audit_records import AuditError, Entry
-from search_api.command_answers import FAILED, data_directory
+from search_api.command_answers import FAILED, code_of, data_directory
 
 MAKING = frozenset({"ingest", "demo"})  # make the data directory where there is none
 WITHOUT_DATA = frozenset({"score"})  # has no --data; recorded where the data would be
@@ -60,7 +61,7 @@ def _recorded(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
         data = _data_of(name, given)
         if data is None:
             return command(**given)
-        context = next((value for value in given.values() if isinstance(value, typer.Context)), None)
+        context = given.get("context")
         act = _act(name, data)
         with _Refusing(bool(given.get("as_json"))):
             AuditTrail(data).check()
@@ -122,8 +123,9 @@ class _Refusing:
 def _outcome(error: BaseException) -> str:
     """How a command ended that did not come to its end."""
     if isinstance(error, typer.Exit):
-        code = getattr(error.__cause__, "code", "")
-        return "done" if error.exit_code == 0 else f"failed {code or error.exit_code}"
+        reason = error.__cause__ or error.__context__
+        code = code_of(reason) if reason is not None else error.exit_code
+        return "done" if error.exit_code == 0 else f"failed {code}"
     if isinstance(error, typer.BadParameter):
         return "failed wrong_usage"
     return "interrupted" if isinstance(error, KeyboardInterrupt) else f"failed {type(error).__name__}"
