@@ -1,4 +1,5 @@
-# Two commands do all: `make demo` and `make test`. Everything lives in .venv and demo-data.
+# Two commands do all: `make demo` and `make test`. Everything lives in .venv and demo-data; the tools of `make audit`
+# and `make sbom` in .venv-supply, so that they are no part of what they look at.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -11,7 +12,7 @@ EXTRAS ?= test
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: setup setup-test demo test check lint bench faults general-encoder evaluate gpu docs clean
+.PHONY: setup setup-test demo test check lint bench faults general-encoder evaluate gpu audit sbom docs clean
 
 setup: .venv/installed
 
@@ -64,6 +65,23 @@ general-encoder: setup
 evaluate: general-encoder
 	mkdir -p runs
 	$(BIN)/neurorecall evaluate all --html runs/evaluation.html $(if $(DATASET),--dataset $(DATASET),)
+
+.venv-supply/installed: constraints.txt
+	$(PYTHON) -m venv .venv-supply
+	.venv-supply/bin/pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit cyclonedx-bom
+	touch $@
+
+# Known vulnerabilities of every pinned version. `--strict`, since a package that cannot be looked up would pass else.
+audit: .venv-supply/installed
+	@.venv-supply/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off \
+	  || { echo "A package above is vulnerable, or could not be looked up: the service is pypi.org, which this network"; \
+	  echo "may not reach. Nothing is known of the versions then; run it again from a network that reaches it."; exit 1; }
+
+# What is installed here, as CycloneDX 1.6; the same environment gives the same file.
+sbom: setup .venv-supply/installed
+	mkdir -p runs
+	.venv-supply/bin/cyclonedx-py environment --spec-version 1.6 --output-reproducible --pyproject pyproject.toml \
+	  --output-file runs/sbom.json $(BIN)/python
 
 docs: setup-test
 	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md docs/text-search.md docs/vision.md encoders/pretrained/MODEL_CARD.md

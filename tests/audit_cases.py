@@ -54,3 +54,24 @@ def mend_audit(data: Path) -> None:
     (data / FOLDER).unlink()
     if (data / "audit-aside").exists():
         (data / "audit-aside").rename(data / FOLDER)
+
+
+class Told:
+    """What was recorded since it was last asked."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._seen = len(self.all())
+
+    def all(self) -> list[dict[str, Any]]:
+        return recorded(self._data) if (self._data / "audit").is_dir() else []
+
+    def new(self) -> list[dict[str, Any]]:
+        found = self.all()
+        fresh, self._seen = found[self._seen :], len(found)
+        return fresh
+
+    def one(self) -> dict[str, Any]:
+        fresh = self.new()
+        assert len(fresh) == 1, [(one["action"], one["outcome"]) for one in fresh]
+        return fresh[0]

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_cases import break_audit, fill_disk, free_disk, mend_audit, recorded
+from audit_cases import Told, break_audit, fill_disk, free_disk, mend_audit, recorded
 from fastapi.testclient import TestClient
 from http_cases import ADDRESS, PLANTED, assert_refused, flair_of, serving, upload
 from search_cases import CASES, build_archive
 from site_cases import site_of
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from toy_encoder import ToyEncoder
 
 from search_api.app import build_app
 from search_api.audit_acts import ACTIONS, OPEN, UNRECORDED
 from search_api.audit_reading import verify
-from search_api.errors import Problem
 from search_api.settings import Settings
 
 
@@ -40,27 +39,6 @@ def client(folder: Path) -> Iterator[TestClient]:
 def site(folder: Path) -> Iterator[TestClient]:
     with TestClient(site_of(folder / "data"), base_url=ADDRESS) as client:
         yield client
-
-
-class Told:
-    """What was recorded since it was last asked."""
-
-    def __init__(self, data: Path) -> None:
-        self._data = data
-        self._seen = len(self._all())
-
-    def _all(self) -> list[dict[str, Any]]:
-        return recorded(self._data) if (self._data / "audit").is_dir() else []
-
-    def new(self) -> list[dict[str, Any]]:
-        found = self._all()
-        fresh, self._seen = found[self._seen :], len(found)
-        return fresh
-
-    def one(self) -> dict[str, Any]:
-        fresh = self.new()
-        assert len(fresh) == 1, [(one["action"], one["outcome"]) for one in fresh]
-        return fresh[0]
 
 
 @pytest.fixture
@@ -103,14 +81,14 @@ def test_uploads_are_recorded_by_number_and_sequence_never_by_name(
     assert record["query"] == {"q": "glioma", "k": "2", "scans": ["FLAIR"]}
     assert record["cases"] == [hit["key"] for hit in answer["hits"]]
     upload(client, content, name)
-    assert (told._all()[-1]["action"], told.one()["query"]) == ("score", {"scans": ["FLAIR"]})
+    assert (told.all()[-1]["action"], told.one()["query"]) == ("score", {"scans": ["FLAIR"]})
     upload(client, content, name, to="suggest")
     assert told.one()["action"] == "suggest"
     upload(client, content, name, to="check-report", report=f"Findings: No hydrocephalus. {PLANTED}.")
     record = told.one()
     assert record["action"] == "check-report"
     assert record["query"] == {"report_characters": 46, "scans": ["FLAIR"]}
-    assert PLANTED not in str(told._all())
+    assert PLANTED not in str(told.all())
 
 
 def test_cases_worklists_and_volumes_are_recorded(client: TestClient, told: Told, key: str) -> None:
@@ -152,7 +130,7 @@ def test_a_thumbnail_that_no_record_names_has_its_own(folder: Path, key: str) ->
         told = Told(folder / "data")
         for _ in range(3):
             client.get(f"/api/examinations/{key}/series/1/thumbnail.png")
-        assert (told._all()[-1]["action"], told.one()["cases"]) == ("thumbnail", [key])
+        assert (told.all()[-1]["action"], told.one()["cases"]) == ("thumbnail", [key])
 
 
 def test_changes_of_collections_are_recorded_each(client: TestClient, told: Told, key: str) -> None:
@@ -212,105 +190,7 @@ def test_a_secret_in_the_address_is_not_recorded(client: TestClient, told: Told)
     told.one()
     client.get("/api/search?q=" + "a" * 50_000)
     assert told.one()["query"]["q"] == "a" * 2_000 + " (50000 characters)"
-    assert PLANTED not in str(told._all())
-
-
-def test_probes_figures_and_static_files_are_not_recorded(client: TestClient, site: TestClient, told: Told) -> None:
-    for address in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/api/facets", "/api/status"):
-        assert client.get(address).status_code == 200
-    for address in ("/", "/about", "/suggestions", "/report-check", "/status", "/static/nothing.js"):
-        site.get(address)
-    assert told.new() == []
-
-
-def test_a_page_is_one_record(site: TestClient, folder: Path, told: Told) -> None:
-    page = site.get("/search?q=hydrocephalus&k=12")
-    record = told.one()
-    assert record["action"] == "search"
-    assert all(key in page.text for key in record["cases"])
-    assert page.text.count('class="card-link"') == len(record["cases"]) > 8
-    assert record["request_id"] == page.headers["x-request-id"]
-    key = record["cases"][0]
-    site.get(f"/case/{key}?q=hydrocephalus")
-    record = told.one()
-    assert (record["action"], record["cases"]) == ("open-case", [key])
-    site.get("/triage")
-    assert (told._all()[-1]["action"], len(told.one()["cases"])) == ("triage", 2)
-    scan = flair_of(folder / "dataset")
-    site.post("/search/scan", files=[("files", (f"{PLANTED}_FLAIR.nii.gz", scan.read_bytes()))])
-    record = told.one()
-    assert (record["action"], record["query"]) == ("search-by-scan", {"scans": ["FLAIR"]})
-    assert len(record["cases"]) == 10
-
-
-def test_a_refused_page_is_one_record(site: TestClient, told: Told) -> None:
-    for address, outcome in (
-        ("/case/nothing", "404 not_found"),
-        ("/search?q=glioma&k=1e9", "400 bad_k"),
-        ("/nowhere", "404 not_found"),
-    ):
-        site.get(address)
-        assert told.one()["outcome"] == outcome
-
-
-def test_each_change_that_a_page_makes_is_a_record(site: TestClient, told: Told, key: str) -> None:
-    site.post(f"/case/{key}/collect", data={"title": "New folder", "note": "see"}, follow_redirects=False)
-    made, added = told.new()
-    assert (made["action"], made["outcome"]) == ("make-collection", "201")
-    assert (added["action"], added["cases"]) == ("add-to-collection", [key])
-    assert made["request_id"] == added["request_id"]
-    name = added["query"]["name"]
-    site.get(f"/collections/{name}")
-    assert (told._all()[-1]["action"], told.one()["cases"]) == ("open-collection", [key])
-    site.post(f"/collections/{name}/delete", follow_redirects=False)
-    assert told.one()["action"] == "delete-collection"
-
-
-class Named:
-    """Stands where authentication will: says who asks, refuses one, and is no longer asked within a page."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            given = dict(scope["headers"]).get(b"x-test-person", b"nobody").decode()
-            if given == "nobody":
-                raise Problem(401, "not_signed_in", "Who are you?", "Sign in.")
-            scope["state"]["principal"] = type("Principal", (), {"name": f"person:{given}", "role": "reader"})()
-        await self._app(scope, receive, send)
-
-
-@pytest.fixture
-def guarded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    from web import calls
-
-    monkeypatch.setattr(calls, "_PASSED_ON", (*calls._PASSED_ON, "x-test-person"))
-    app = site_of(folder / "data")
-    app.user_middleware.append(type(app.user_middleware[0])(Named))  # innermost, where the guards are passed
-    with TestClient(app, base_url=ADDRESS) as client:
-        yield client
-
-
-def test_who_asks_stands_in_the_record_of_calls_and_pages(guarded: TestClient, folder: Path) -> None:
-    told = Told(folder / "data")
-    person = {"x-test-person": "alice@example.org"}
-    guarded.get("/api/search?q=glioma", headers=person)
-    assert told.one()["who"] == "person:alice@example.org"
-    guarded.get("/search?q=glioma&k=12", headers=person)
-    assert told.one()["who"] == "person:alice@example.org"
-    assert_refused(guarded.get("/api/search?q=glioma"), 401, "not_signed_in")
-    record = told.one()
-    assert (record["who"], record["outcome"]) == ("unknown", "401 not_signed_in")
-
-
-def test_pictures_that_one_person_was_shown_are_not_covered_for_another(guarded: TestClient, folder: Path) -> None:
-    told = Told(folder / "data")
-    key = guarded.get("/api/search?q=glioma", headers={"x-test-person": "alice"}).json()["hits"][0]["key"]
-    told.one()
-    for person, records in (("alice", 0), ("bob", 1), ("bob", 0)):
-        guarded.get(f"/api/examinations/{key}/series/1/thumbnail.png", headers={"x-test-person": person})
-        assert len(told.new()) == records
+    assert PLANTED not in str(told.all())
 
 
 def test_without_an_audit_nothing_is_answered_and_afterwards_all_is(tmp_path: Path) -> None:
@@ -352,13 +232,13 @@ def test_what_is_answered_is_on_disk_before_its_first_byte(folder: Path) -> None
     async def watching(scope: Scope, receive: Receive, send: Send) -> None:
         async def noting(message: Any) -> None:
             if message["type"] == "http.response.start":
-                seen.append(len(told._all()))
+                seen.append(len(told.all()))
             await send(message)
 
         await app(scope, receive, noting)
 
     with TestClient(watching, base_url=ADDRESS) as client:
-        before = len(told._all())
+        before = len(told.all())
         client.get("/api/search?q=glioma")
         client.get("/api/search?q=")
     assert seen == [before + 1, before + 2]
