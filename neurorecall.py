@@ -13,6 +13,7 @@ import typer
 import indexer.commands
 import search_api.audit_commands
 import search_api.commands
+import search_api.service_commands
 import training.commands
 from search_api.command_audit import audited
 
@@ -38,7 +39,8 @@ def build_application() -> typer.Typer:
     )
     application.command()(demo)
     indexer.commands.register(application)
-    search_api.commands.register(application, site=_build_site)
+    search_api.commands.register(application)
+    search_api.service_commands.register(application, site=_build_site)
     training.commands.register(application, open_searcher=_open_searcher, open_check=_open_check, suggest=_suggest)
     search_api.audit_commands.register(application)
     audited(application)
@@ -71,7 +73,7 @@ def demo(
         summary = rebuild(data, encoders.load(), workers=min(2, os.cpu_count() or 1), progress=progress)
     typer.echo(f"Index {summary.generation}: {cases} phantom examinations. {BANNER}")
     if serve:
-        search_api.commands.serve_site(data, host, port, _build_site)
+        search_api.service_commands.serve_site(data, host, port, _build_site)
     else:
         typer.echo(f"Serve it with: neurorecall serve --data {data}")
 

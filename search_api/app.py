@@ -12,10 +12,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+from starlette.middleware.sessions import SessionMiddleware
 
 from encoders.bundle import Encoder
-from search_api import routes_cases, routes_collections, routes_pictures, routes_scans, routes_search, routes_status
+from search_api import (
+    routes_cases,
+    routes_collections,
+    routes_pictures,
+    routes_scans,
+    routes_search,
+    routes_status,
+    sign_in,
+)
+from search_api.access import SESSION_COOKIE, Access, Door
 from search_api.answers import BANNER
 from search_api.audit import Audited
 from search_api.audit_chain import AuditTrail
@@ -28,6 +39,7 @@ from search_api.metrics import Metrics
 from search_api.observing import Observed
 from search_api.services import Services
 from search_api.settings import Settings
+from search_api.sign_in import make_provider
 from search_api.slices import BoundedCache, Picture
 from search_api.uploads import UploadReader
 
@@ -38,14 +50,17 @@ _TAGS = [
     {"name": "collections", "description": "Teaching folders"},
     {"name": "state", "description": "What is served, and how the server does"},
 ]
+_ROUTES = (routes_search, routes_scans, routes_cases, routes_pictures, routes_collections, routes_status, sign_in)
 
 
 def build_app(settings: Settings | None = None, encoder: Encoder | None = None) -> FastAPI:
     """The application; `encoder` None loads the shipped bundle when the first question comes."""
     settings = settings or Settings()
     metrics = Metrics()
+    access = Access(settings.data, settings.access)
     services = Services(
         settings=settings,
+        access=access,
         holder=EngineHolder(settings.data, encoder, settings.reload_seconds),
         uploads=UploadReader(settings, metrics),
         pictures=BoundedCache[Picture](settings.picture_cache_bytes),
@@ -73,10 +88,20 @@ def build_app(settings: Settings | None = None, encoder: Encoder | None = None) 
         lifespan=lifespan,
     )
     app.state.services = services
+    app.state.provider = make_provider(settings.access)
     add_handlers(app)
-    for routes in (routes_search, routes_scans, routes_cases, routes_pictures, routes_collections, routes_status):
-        app.include_router(routes.router)
+    bearer = HTTPBearer(auto_error=False, description="An API key; nothing where nobody has to sign in.")
+    for routes in _ROUTES:
+        app.include_router(routes.router, dependencies=[Depends(bearer)])
     # The last added is the outermost. Whoever refuses stands inside of the audit, which records refusals too.
+    app.add_middleware(Door, access=access)
+    app.add_middleware(
+        SessionMiddleware,
+        secret_key=access.session_secret(),
+        session_cookie=SESSION_COOKIE,
+        max_age=round(settings.access.session_hours * 3600),
+        https_only=settings.access.secure,
+    )
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Audited, trail=services.trail, metrics=metrics)
     app.add_middleware(Shaped)

@@ -21,6 +21,7 @@ from search_api.audit_acts import (
     OTHER,
     PICTURE,
     THUMBNAIL,
+    UNCHECKED,
     UNRECORDED,
     UPLOADS,
     act_of_page,
@@ -64,11 +65,8 @@ class Audited:
             return
         asking = _Asking(scope)
         reply = _Reply(send)
-        try:
-            await anyio.to_thread.run_sync(self._trail.check)
-        except AuditError as error:
-            self._metrics.audit_failures.inc()
-            raise unwritable(error) from error
+        if scope["path"] not in UNCHECKED:
+            await self._check()
 
         async def recording(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -87,6 +85,14 @@ class Audited:
                 if problem is not None:
                     raise problem from error
             raise
+
+    async def _check(self) -> None:
+        """Raises Problem where no record could be written, before anything is looked up."""
+        try:
+            await anyio.to_thread.run_sync(self._trail.check)
+        except AuditError as error:
+            self._metrics.audit_failures.inc()
+            raise unwritable(error) from error
 
     async def _settle(self, asking: _Asking, status: int) -> Problem | None:
         """Record and count; the refusal to answer with where the record could not be written."""

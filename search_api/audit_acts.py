@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 _SERIES = "/api/examinations/{key}/series/{number}"
 _COLLECTION = "/api/collections/{name}"
 THUMBNAIL, PICTURE, HEAT_MAP = "thumbnail", "picture", "heat-map"
+SIGN_IN, SIGN_OUT = "sign-in", "sign-out"
 ACTIONS: Mapping[tuple[str, str], str] = {
+    ("POST", "/api/session"): SIGN_IN,
+    ("POST", "/sign-in"): SIGN_IN,
+    ("GET", "/sign-in/callback"): SIGN_IN,
+    ("DELETE", "/api/session"): SIGN_OUT,
+    ("POST", "/sign-out"): SIGN_OUT,
     ("GET", "/api/search"): "search",
     ("POST", "/api/search/scan"): "search-by-scan",
     ("POST", "/api/score"): "score",
@@ -44,9 +50,11 @@ ACTIONS: Mapping[tuple[str, str], str] = {
 }
 UPLOADS = frozenset({"search-by-scan", "score", "suggest", "check-report"})
 # Counts and states, no case. A refusal of these is recorded as well.
-UNRECORDED = frozenset({"/api/facets", "/api/status"})
-# What tells nothing of a patient, whoever asks, and whatever comes of it: probes, figures, the site's own files.
-OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+UNRECORDED = frozenset({"/api/facets", "/api/status", "/api/session"})
+# What everybody gets, and tells nothing of a patient: probes and the site's own files.
+OPEN = frozenset({"/healthz", "/readyz"})
+# Has to be had when the audit cannot be written: what it says then is why.
+UNCHECKED = frozenset({"/metrics", "/openapi.json"})
 _STATIC = "/static/"
 OTHER = "other"  # a page, or an address or method that is not known
 TEXT_CHARACTERS, KEY_CHARACTERS = 2_000, 64

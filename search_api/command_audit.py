@@ -25,7 +25,7 @@ from search_api.audit_chain import AuditTrail
 from search_api.audit_records import AuditError, Entry
 from search_api.command_answers import FAILED, code_of, data_directory
 
-MAKING = frozenset({"ingest", "demo"})  # make the data directory where there is none
+MAKING = frozenset({"ingest", "demo", "key add"})  # make the data directory where there is none
 WITHOUT_DATA = frozenset({"score"})  # has no --data; recorded where the data would be
 UNRECORDED = frozenset({"audit verify"})  # must not move what it checks
 _VARIABLE = "NEURORECALL_DATA"

@@ -1,4 +1,4 @@
-"""The search floor's commands: search, score, triage, check-report, suggest, export, terms and serve.
+"""The search floor's commands: search, score, triage, check-report, suggest, export and terms.
 
 Each opens the engine on a data directory, asks one question, and prints the answer as a table on a terminal, as plain
 lines elsewhere, or as one JSON document. What they share is left to command_answers, how an answer is laid out for
@@ -8,11 +8,8 @@ people to printing, who records it to command_audit.
 from __future__ import annotations
 
 import json
-import logging
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -44,12 +41,9 @@ from search_api.command_answers import (
 )
 from search_api.scan_files import read_all_scans, read_scan, read_scans, read_text
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
-
-def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) -> None:
-    """Mount the commands; `site` adds the pages to the API that `serve` serves."""
+def register(app: typer.Typer) -> None:
+    """Mount the commands."""
     app.command()(search)
     app.command()(score)
     app.command()(triage)
@@ -57,15 +51,6 @@ def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) ->
     app.command()(suggest)
     app.command()(export)
     app.command()(terms)
-
-    @app.command()
-    def serve(
-        data: Data = None,
-        host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-        port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
-    ) -> None:
-        """Serve the API and the pages."""
-        serve_site(data_directory(data), host, port, site)
 
 
 def terms(
@@ -282,23 +267,3 @@ def export(
             for item in summary.left_out:
                 typer.echo(f"left out: {item}", err=True)
             raise typer.Exit(SOME_REFUSED)
-
-
-def serve_site(data: Path, host: str, port: int, site: Callable[[FastAPI], None] | None) -> None:
-    """Serve the API of a data directory, with the pages where they are given; ends with a status where it cannot."""
-    from search_api import logs
-    from search_api.app import build_app
-    from search_api.server import check_host, serve
-    from search_api.settings import Settings
-
-    with said(as_json=False):
-        check_host(host)
-        app = build_app(Settings(data=data))
-        if site is not None:
-            site(app)
-        if sys.stderr.isatty():
-            typer.echo(f"NeuroRecall at http://{host}:{port}", err=True)
-        else:
-            logs.set_up()
-            logging.getLogger(__name__).info("NeuroRecall at http://%s:%d", host, port)
-        serve(app, host, port)

@@ -172,20 +172,24 @@ def refusal(problem: Problem, request_id: str) -> tuple[Message, Message]:
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Error responses for the OpenAPI description of a call."""
+    """Error responses for the OpenAPI description of a call; that one is not let in may happen to each."""
     texts = {
         400: "Malformed: a parameter is missing, unknown or out of range",
-        403: "Sent by another site",
+        401: "Nobody is signed in, or the key is not valid",
+        403: "Sent by another site, or not allowed to this role",
         404: "Nothing with that key, number or name",
         409: "Conflicts with what is there",
         410: "The source file is gone",
         413: "Larger than the limits",
         415: "Not a supported kind of file or body",
         422: "Readable but unusable",
+        429: "Asked too often; see Retry-After",
         503: "Not ready or busy; see Retry-After",
         507: "No space left",
     }
-    return {status: {"model": ErrorDocument, "description": texts[status]} for status in statuses}
+    return {
+        status: {"model": ErrorDocument, "description": texts[status]} for status in sorted({401, 403, 429, *statuses})
+    }
 
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:

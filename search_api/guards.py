@@ -64,6 +64,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        self._hosts = {*settings.hosts, settings.access.public_host}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,8 +75,10 @@ class Guard:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         host = host_name(headers.get("host", ""))
-        if host not in self._settings.hosts:
-            raise Problem(400, "bad_host", "This server is not reached under that name.", "Use 127.0.0.1 or localhost.")
+        if not host or host not in self._hosts:
+            raise Problem(
+                400, "bad_host", "This server is not reached under that name.", "Use the name that it was set up with."
+            )
         if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             raise Problem(415, "encoded_body", "Compressed request bodies are not taken.", "Send the body as it is.")
         declared = headers.get("content-length", "")
@@ -83,8 +86,18 @@ class Guard:
             raise Problem(400, "bad_length", "The length of the body cannot be read.", "Send it again.")
         if declared and int(declared) > self._settings.body_bytes:
             raise too_large(self._settings.body_bytes)
-        if scope["method"] not in _SAFE_METHODS and not _same_origin(scope, headers):
+        if scope["method"] not in _SAFE_METHODS and not self._same_origin(scope, headers):
             raise Problem(403, "cross_origin", "This was sent by another site.", "Use the pages of this server.")
+
+    def _same_origin(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a change was asked for by this site's own pages, or by a program that is no browser."""
+        site = headers.get("sec-fetch-site")
+        if site is not None and site not in ("same-origin", "none"):
+            return False
+        origin = headers.get("origin", "").lower()
+        own = f"{scope.get('scheme', 'http')}://{headers.get('host', '').lower()}"
+        # A proxy that ends TLS is reached by another scheme than this server.
+        return origin in ("", own, self._settings.access.public_url.lower())
 
 
 class _Body:
@@ -141,15 +154,6 @@ def host_name(host: str) -> str:
     """
     found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", host.strip().lower())
     return (found[1] or found[2]) if found else ""
-
-
-def _same_origin(scope: Scope, headers: Headers) -> bool:
-    """Whether a change was asked for by this site's own pages, or by a program that is no browser."""
-    site = headers.get("sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        return False
-    origin = headers.get("origin")
-    return origin is None or origin.lower() == f"{scope.get('scheme', 'http')}://{headers.get('host', '').lower()}"
 
 
 def _request_id(given: str) -> str:

@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from indexer.cases import Collection
 from search_api.audit_acts import act_of
 from search_api.errors import described
+from search_api.principals import Role, needs
 from search_api.services import engine_of, known_only, services_of
 
 router = APIRouter(prefix="/api/collections", tags=["collections"], dependencies=[Depends(known_only)])
 
+_CURATOR = [Depends(needs(Role.CURATOR))]
 Key = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -60,6 +62,7 @@ def collections(request: Request) -> Any:
     status_code=201,
     response_model=CollectionDocument,
     responses=described(400, 403, 409, 503, 507),
+    dependencies=_CURATOR,
 )
 def create(request: Request, asked: Title) -> Any:
     act_of(request.scope).asks(title=asked.title)
@@ -79,6 +82,7 @@ def collection(request: Request, name: str) -> Any:
     summary="Give a collection another title",
     response_model=CollectionDocument,
     responses=described(400, 403, 404, 409, 503),
+    dependencies=_CURATOR,
 )
 def rename(request: Request, name: str, asked: Title) -> Any:
     act_of(request.scope).asks(title=asked.title)
@@ -87,7 +91,11 @@ def rename(request: Request, name: str, asked: Title) -> Any:
 
 
 @router.delete(
-    "/{name}", summary="Delete a collection; its cases stay", status_code=204, responses=described(403, 404, 503)
+    "/{name}",
+    summary="Delete a collection; its cases stay",
+    status_code=204,
+    responses=described(403, 404, 503),
+    dependencies=_CURATOR,
 )
 def delete(request: Request, name: str) -> Response:
     with services_of(request).writing() as store:
@@ -100,6 +108,7 @@ def delete(request: Request, name: str) -> Response:
     summary="Put an examination into a collection, or change its note",
     response_model=CollectionDocument,
     responses=described(400, 403, 404, 503, 507),
+    dependencies=_CURATOR,
 )
 def add(request: Request, name: str, asked: Entry) -> Any:
     act = act_of(request.scope)
@@ -114,6 +123,7 @@ def add(request: Request, name: str, asked: Entry) -> Any:
     summary="Put the examinations of a collection into another order",
     response_model=CollectionDocument,
     responses=described(400, 403, 404, 503),
+    dependencies=_CURATOR,
 )
 def reorder(request: Request, name: str, asked: Order) -> Any:
     act_of(request.scope).shows(asked.keys)
@@ -126,6 +136,7 @@ def reorder(request: Request, name: str, asked: Order) -> Any:
     summary="Take an examination out of a collection",
     response_model=CollectionDocument,
     responses=described(403, 404, 503),
+    dependencies=_CURATOR,
 )
 def take_out(request: Request, name: str, key: str) -> Any:
     with services_of(request).writing() as store:

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from search_api.errors import RETRY_AFTER, described
+from search_api.principals import principal_in
 from search_api.readiness import free_bytes, readiness
 from search_api.services import engine_of, known_only, services_of
 
@@ -79,7 +80,9 @@ async def healthz() -> Any:
 )
 def readyz(request: Request) -> Any:
     found = readiness(services_of(request))
-    reasons = [{"code": one.code, "message": one.message, "hint": one.hint} for one in (*found.hindering, *found.noted)]
+    # Whoever is not let in learns whether it is ready, not why not.
+    told = (*found.hindering, *found.noted) if principal_in(request.scope) else ()
+    reasons = [{"code": one.code, "message": one.message, "hint": one.hint} for one in told]
     if found.ready:
         return {"ready": True, "reasons": reasons}
     return JSONResponse({"ready": False, "reasons": reasons}, 503, headers=RETRY_AFTER)

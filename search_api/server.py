@@ -1,13 +1,14 @@
-"""Listening: the application under uvicorn, on this machine only.
+"""Listening: the application under uvicorn, on this machine only unless one has to sign in.
 
-This release has no authentication, so that it is not offered to a network; a reverse proxy that has one may stand
-before it on the same machine.
+TLS is uvicorn's where a certificate is given; otherwise it is left to a reverse proxy.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -26,32 +27,47 @@ class HostRefused(ValueError):
         self.hint = hint
 
 
-def check_host(host: str) -> None:
-    """Accept this machine's own addresses only.
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files in PEM: the server's certificate with its chain, and its key."""
+
+    chain: Path
+    key: Path
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("[::1]"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_host(host: str, *, protected: bool) -> None:
+    """Accept this machine's own addresses, and others where one has to sign in.
 
     Raises
     ------
     HostRefused
 
-    >>> check_host("127.0.0.1"), check_host("::1"), check_host("localhost")
-    (None, None, None)
+    >>> check_host("127.0.0.1", protected=False), check_host("0.0.0.0", protected=True)
+    (None, None)
     """
-    if host.lower() == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not (protected or is_loopback(host)):
         raise HostRefused(
-            f"Expected a loopback address for --host, got '{host[:60]}': this release has no authentication",
-            "Use --host 127.0.0.1, and a reverse proxy with authentication for other machines.",
+            f"Expected a loopback address for --host, got '{host[:60]}': nobody has to sign in here yet",
+            "Make an API key with `neurorecall key add NAME`, or configure a provider (SECURITY.md), then serve again.",
         )
 
 
-def serve(app: FastAPI, host: str, port: int) -> None:
+def serve(app: FastAPI, host: str, port: int, certificate: Certificate | None = None) -> None:
     """Serve until interrupted; requests under way are finished. Raises HostRefused."""
-    check_host(host)
     config = uvicorn.Config(
         app,
         host=host.strip("[]"),
@@ -62,6 +78,8 @@ def serve(app: FastAPI, host: str, port: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
     )
     if _taken(host.strip("[]"), port):
         raise HostRefused(f"Port {port} of {host} is in use already", "Choose another with --port.")

@@ -12,6 +12,7 @@ from fastapi import Request
 
 from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter
+from search_api.access import Access
 from search_api.audit_acts import act_of
 from search_api.audit_chain import AuditTrail
 from search_api.engine import SearchEngine
@@ -33,6 +34,7 @@ _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", 
 @dataclass(frozen=True, slots=True)
 class Services:
     settings: Settings
+    access: Access
     holder: EngineHolder
     uploads: UploadReader
     pictures: BoundedCache[Picture]

@@ -11,6 +11,8 @@ from platformdirs import user_data_path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from search_api.access_settings import AccessSettings
+
 MEBIBYTE = 1024**2
 
 
@@ -24,8 +26,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NEURORECALL_", frozen=True, extra="ignore")
 
     data: Path = Field(default_factory=_default_data)
-    # Names under which a browser may reach this server: without authentication only those of this machine.
+    # Names under which a browser may reach this server, besides that of the public address.
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
+    access: AccessSettings = Field(default_factory=AccessSettings)
 
     body_bytes: int = Field(default=300 * MEBIBYTE, ge=1024)
     files: int = Field(default=16, ge=1, le=64)

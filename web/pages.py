@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from web import routes_case, routes_collections, routes_desk, routes_search
+from web import routes_case, routes_collections, routes_desk, routes_search, routes_sign_in
 from web.calls import Problem
 from web.refusals import RefusalPages
 from web.rendering import HERE, KeptFiles, Pages, pages_of, problem_page
@@ -20,7 +20,7 @@ def build_site(app: FastAPI) -> None:
     pages = Pages()
     app.state.pages = pages
     app.mount("/static", KeptFiles(directory=HERE / "static"), name="static")
-    for routes in (routes_search, routes_case, routes_collections, routes_desk):
+    for routes in (routes_search, routes_case, routes_collections, routes_desk, routes_sign_in):
         app.include_router(routes.router, include_in_schema=False)
     app.add_exception_handler(Problem, _show_problem)
     app.add_middleware(RefusalPages, pages=pages)

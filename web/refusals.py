@@ -7,8 +7,10 @@ address are answered in the one look. The API's own addresses keep their JSON.
 from __future__ import annotations
 
 import json
+from urllib.parse import urlencode
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,10 +35,16 @@ class RefusalPages:
         refusal = _Refusal(send)
         await self._app(scope, receive, refusal.send)
         if refusal.problem is not None:
-            page = problem_page(self._pages, Request(scope), refusal.problem)
+            page = self._page(Request(scope), refusal.problem)
             for name, value in refusal.guarding.items():
                 page.headers.setdefault(name, value)
             await page(scope, receive, send)
+
+    def _page(self, request: Request, problem: Problem) -> Response:
+        if problem.code == "not_signed_in" and request.method in ("GET", "HEAD"):
+            asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?{urlencode({'after': asked})}", 303)
+        return problem_page(self._pages, request, problem)
 
 
 class _Refusal:

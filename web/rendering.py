@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from search_api.answers import BANNER
+from search_api.principals import LOCAL, principal_in
 from web.calls import Problem
 
 HERE = Path(__file__).parent
@@ -54,7 +55,11 @@ class Pages:
         self._environment.filters |= {"percent": percent, "count": count, "days": day_of}
 
     def render(self, request: Request, template: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
-        text = self._environment.get_template(template).render(path=request.url.path, **context)
+        who = principal_in(request.scope)
+        signed_in = None if who == LOCAL else who
+        text = self._environment.get_template(template).render(
+            path=request.url.path, signed_in=signed_in, known=who is not None, **context
+        )
         return HTMLResponse(text, status, headers=dict(_HEADERS))
 
 
