@@ -29,7 +29,8 @@ async def take_key(request: Request, key: Text = "", after: Text = "/") -> Respo
     except Problem as problem:
         if problem.status not in (401, 429):
             raise
-        said = calls.Problem(problem.status, document_of(problem, str(request.scope.get("request_id", ""))))
+        document = document_of(problem, str(request.scope.get("request_id", "")))
+        said = calls.Problem(problem.status, document | {"hint": "Ask whoever runs this server for a new one."})
         page = _page(request, after, said)
         page.headers.update(problem.headers)
         return page
