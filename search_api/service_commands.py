@@ -39,10 +39,8 @@ def register(app: typer.Typer, site: Callable[[FastAPI], None] | None = None) ->
             str, typer.Option(help="Address to listen on; others than loopback need a sign-in.")
         ] = "127.0.0.1",
         port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
-        tls_certificate: _LOG = logging.getLogger(__name__)
-PemFile = None,
-        tls_key: _LOG = logging.getLogger(__name__)
-PemFile = None,
+        tls_certificate: PemFile = None,
+        tls_key: PemFile = None,
     ) -> None:
         """Serve the API and the pages."""
         from search_api.server import Certificate

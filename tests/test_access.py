@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from audit_cases import Told
 from fastapi.testclient import TestClient
 from http_cases import ADDRESS, assert_refused, flair_of
 from search_cases import build_archive
@@ -150,6 +151,27 @@ def test_a_session_is_opened_with_a_key_and_ends_with_it(data: Path) -> None:
         ApiKeys(data).revoke(made.id)
         assert client.get("/api/search?q=hydrocephalus").status_code == 401
         assert client.get("/search?q=hydrocephalus").status_code == 303
+
+
+def test_the_audit_names_who_signs_in_asks_and_is_turned_away(data: Path, keys: dict[str, str]) -> None:
+    told = Told(data)
+    with client_of(data) as client:
+        client.post("/sign-in", data={"key": keys["reader"]})
+        client.get("/search?q=hydrocephalus")
+        client.post("/collections", data={"title": "mine"})
+        client.post("/sign-out")
+        client.get("/search?q=hydrocephalus")
+        client.get("/metrics", headers=bearer("nr_00000000_" + "A" * 43))
+    records = [(one["who"], one["action"], one["outcome"].split()[0]) for one in told.new()]
+    me = "key:reader 1"
+    assert records[:4] == [
+        (me, "sign-in", "303"),
+        (me, "search", "200"),
+        (me, "make-collection", "403"),
+        (me, "sign-out", "303"),
+    ]
+    assert [record[0] for record in records[4:]] == ["unknown", "unknown"]
+    assert [record[2] for record in records[4:]] == ["401", "401"]
 
 
 def test_signing_out_ends_a_session(data: Path, keys: dict[str, str]) -> None:
