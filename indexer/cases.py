@@ -227,7 +227,9 @@ class DraftSeries:
 class Draft:
     """An examination as a source hands it to the store.
 
-    With `keep_report` a report that the store has stays where this has none: reports were not asked for.
+    With `keep_report` a report that the store has stays where this has none: reports were not asked for. `identifiers`
+    are what the source knows of the person and the visit (ids, names, numbers); they are looked for in the texts and
+    never stored.
     """
 
     participant: str
@@ -241,6 +243,7 @@ class Draft:
     diagnosis: str | None = None
     notes: tuple[str, ...] = ()
     keep_report: bool = False
+    identifiers: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -1,0 +1,188 @@
+"""Taking identifiers out of what ingest stores: report text, diagnosis, provenance. What is found becomes `[name]`,
+`[date]` and so on.
+
+Dates become a placeholder and are not shifted: a shifted date is a false one, and "compared with [date]" reads as well.
+A second, simpler look at what is left refuses what still holds an identifier; a text that cannot be read is refused too.
+Finding identifiers is left to `identifier_patterns` and `person_names`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import replace
+
+from indexer.cases import Draft, Report, Sentence
+from indexer.identifier_patterns import Kind, Span, shaped_identifiers
+from indexer.known_words import known_words
+from indexer.person_names import names_of_people
+from indexer.report_text import read_again
+
+RULES = "1"  # by which a text was de-identified; goes up with every change of what is taken out
+CODE = "not_deidentified"
+SHORTEST_WORD, SHORTEST_NUMBER = 3, 4  # of a known identifier: "A" and "12" stand in every report
+FOREIGN = 0.5  # share of unknown words in small letters above which a text is not in English; German has over 0.8
+FEWEST_WORDS = 12  # of four letters and more, to judge a language by
+PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(Kind)})\]")
+OLDEST_SHOWN = 89.0  # years
+
+_TOO_FEW = re.compile(r"[^\W\d_]{4,}")
+_OTHER_SCRIPT = re.compile(r"[\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+# The second look: nothing that the rules know of, only what no report needs.
+_LEFT_OVER = (
+    re.compile(r"\w@\w"),
+    re.compile(r"(?i)https?://\w|www\.\w"),
+    re.compile(r"(?<![\d.])\d{8,}"),
+    re.compile(r"(?<!\d)\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)"),
+    re.compile(r"(?<!\d)(?:19|20)\d\d[-/](?:0[1-9]|1[0-2])[-/](?:0[1-9]|[12]\d|3[01])(?!\d)"),
+    re.compile(r"(?<![\d./-])(?:0?[1-9]|[12]\d|3[01])/(?:0?[1-9]|1[0-2])/(?:19|20)\d\d(?!\d)"),
+    re.compile(r"(?i)\b(?:mrn|nhs|ssn|dob|accession)\b[^\n\[\]]{0,20}\d{3}"),
+    re.compile(r"\b(?:Dr|Mr|Mrs|Prof)\.?[ \t]+[A-Z][a-z]+\^?"),
+    re.compile(r"\w\^\w"),
+)
+
+
+class NotDeidentified(ValueError):
+    """Text that may still tell who it is of; the message never holds any of it."""
+
+    code = CODE
+
+
+def deidentified(draft: Draft) -> Draft:
+    """An examination whose texts hold no identifier; what its source knows of it (`identifiers`) goes as well.
+
+    Raises
+    ------
+    NotDeidentified
+        when an identifier may be left, or the text is not in English
+    """
+    known = _Known(draft.identifiers)
+    report = draft.report and _report_without(draft.report, known)
+    diagnosis = _scrubbed(draft.diagnosis, known) if draft.diagnosis else draft.diagnosis
+    age, notes = draft.age, draft.notes
+    if age is not None and age > OLDEST_SHOWN:
+        age, notes = OLDEST_SHOWN + 1, (*notes, f"Its age is above {OLDEST_SHOWN:g}; it is kept as {OLDEST_SHOWN + 1:g}.")
+    return replace(draft, report=report, diagnosis=diagnosis, age=age, notes=notes, identifiers=())
+
+
+def without_identifiers(text: str, identifiers: Iterable[str] = ()) -> str:
+    """A text with a placeholder for each identifier, and for each of the known ones.
+
+    >>> without_identifiers("Seen by Dr. Smith on 12/03/2019: a mass of 12 x 9 mm.")
+    'Seen by [name] on [date]: a mass of 12 x 9 mm.'
+    """
+    return _without(text, _Known(identifiers))
+
+
+def names_something(text: str) -> bool:
+    """Whether the name of a file or folder tells of a person: a name, a date, or a long number in it."""
+    words = re.sub(r"[_.]+", " ", text)
+    if any(True for _ in shaped_identifiers(words)) or re.search(r"\d{6,}", words):
+        return True
+    lists = known_words()
+    return any(lists.is_name(word) and not lists.knows(word) for word in re.findall(r"[^\W\d_]{3,}", words))
+
+
+class _Known:
+    """Identifiers that the source gives: whole ones in any case, and the parts of names that are no common words."""
+
+    def __init__(self, identifiers: Iterable[str]) -> None:
+        wholes = {" ".join(one.split()) for one in identifiers}
+        lists = known_words()
+        tokens = {one for one in wholes if _tells(one) and not all(map(lists.knows, re.findall(r"[^\W\d_]+", one)))}
+        tokens |= {one for one in wholes if _tells(one) and (len(one.split()) > 1 or "^" in one or any(map(str.isdigit, one)))}
+        for whole in wholes:
+            for part in re.split(r"[\W_]+", whole):
+                if part.isdigit() and len(part) >= SHORTEST_NUMBER:
+                    tokens.add(part)
+                elif len(part) >= SHORTEST_WORD and not part.isdigit() and not lists.knows(part):
+                    tokens.add(part)
+        ordered = sorted(tokens, key=len, reverse=True)
+        inner = "|".join(r"[\s,^_]+".join(map(re.escape, re.split(r"[\s,^_]+", token))) for token in ordered)
+        self._pattern = re.compile(rf"(?<![^\W_])(?:{inner})(?![^\W_])", re.IGNORECASE) if ordered else None
+        plain = "|".join(re.escape(_folded(token)) for token in ordered)
+        self._folded = re.compile(rf"(?<![^\W_])(?:{plain})(?![^\W_])") if ordered else None
+
+    def spans(self, text: str) -> list[Span]:
+        if self._pattern is None:
+            return []
+        return [
+            Span(*match.span(), Kind.NUMBER if any(map(str.isdigit, match.group())) else Kind.NAME)
+            for match in self._pattern.finditer(text)
+        ]
+
+    def left_in(self, text: str) -> bool:
+        return self._folded is not None and self._folded.search(_folded(text)) is not None
+
+
+def _report_without(report: Report, known: _Known) -> Report:
+    sections = tuple((section, _scrubbed(words, known)) for section, words in report.sections)
+    text = _scrubbed(report.text, known)
+    _check_language(text)
+    sentences: tuple[Sentence, ...] = report.sentences
+    provenance = _scrubbed(report.provenance, known) if report.provenance else ""
+    if (text, sections) == (report.text, report.sections):
+        return replace(report, provenance=provenance)
+    return read_again(Report(text, sections, sentences, provenance))
+
+
+def _scrubbed(text: str, known: _Known) -> str:
+    """Without identifiers, and looked at again. Raises NotDeidentified."""
+    found = _without(text, known)
+    bare = PLACEHOLDER.sub(" ", found)
+    if known.left_in(bare):
+        raise NotDeidentified("An identifier that the table gives is still in its text; nothing of it was stored.")
+    if any(pattern.search(bare) for pattern in _LEFT_OVER):
+        raise NotDeidentified("What may be an identifier is still in its text; nothing of it was stored.")
+    return found
+
+
+def _without(text: str, known: _Known) -> str:
+    spans = list(shaped_identifiers(text))
+    spans += [Span(start, end, Kind.NAME) for start, end in names_of_people(text)]
+    spans += [Span(*match.span(), Kind.NAME) for match in _OTHER_SCRIPT.finditer(text)]
+    spans += known.spans(text)
+    kept = [place.span() for place in PLACEHOLDER.finditer(text)]
+    spans = [one for one in spans if not any(start < one.end and one.start < end for start, end in kept)]
+    pieces, done = [], 0
+    for span in _joined(spans):
+        pieces += [text[done : span.start], f"[{span.kind}]"]
+        done = span.end
+    return "".join([*pieces, text[done:]])
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Overlapping spans as one, of the kind of the longest."""
+    found: list[Span] = []
+    longest = 0
+    for span in sorted(spans, key=lambda one: (one.start, -one.end)):
+        if found and span.start < found[-1].end:
+            kind = span.kind if span.end - span.start > longest else found[-1].kind
+            longest = max(longest, span.end - span.start)
+            found[-1] = Span(found[-1].start, max(found[-1].end, span.end), kind)
+        else:
+            found.append(span)
+            longest = span.end - span.start
+    return found
+
+
+def _check_language(text: str) -> None:
+    """Names can be told in English only: elsewhere every noun is a stranger. Raises NotDeidentified."""
+    lists = known_words()
+    words = [word for word in _TOO_FEW.findall(text) if word.islower()]
+    unknown = sum(word not in lists.words and not lists.knows(word) for word in words)
+    if len(words) >= FEWEST_WORDS and unknown > FOREIGN * len(words):
+        raise NotDeidentified("Its report does not seem to be in English, so that names in it cannot be told.")
+
+
+def _tells(identifier: str) -> bool:
+    """Whether an identifier is long enough to be looked for."""
+    letters = sum(map(str.isalpha, identifier))
+    digits = sum(map(str.isdigit, identifier))
+    return letters >= SHORTEST_WORD or digits >= SHORTEST_NUMBER or (letters > 0 and letters + digits >= SHORTEST_NUMBER)
+
+
+def _folded(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(letter for letter in decomposed if not unicodedata.combining(letter)).split())

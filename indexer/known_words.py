@@ -1,0 +1,117 @@
+"""The words that de-identification tells names by: known words of the language and the field, names, and eponyms.
+
+`known_words.txt.gz` and `names.txt.gz` are made by `training.known_words`, `proper_words.txt` is kept by hand. Where
+a name stands in a text is left to `person_names`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+COMMON_NAMES = 1_500  # so many of the most frequent names are no eponyms without the words of one around them
+_LONG = 7  # letters of a word that may be misspelt or joined of two, and still be known
+_PART = 4  # letters of each of the two
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+# Joined to a known word they make another one.
+_PREFIXES = (
+    "anti auto bi cardio cerebello cerebro chemo cranio de dermo dis endo epi extra fibro fronto gastro haemo hemi hemo"
+    " hyper hypo in infra inter intra iso juxta leuko leuco macro mega meso meta micro mid mono multi myelo neo neuro non"
+    " occipito oculo over para parieto peri poly post pre pseudo radio re retro semi spino steno sub super supra temporo"
+    " thalamo thrombo trans tri ultra un under uni vaso ventriculo vertebro"
+).split()
+# No name ends like these, and new words of medicine do.
+_ENDINGS = tuple(
+    (
+        "emia aemia osis itis oma omas pathy trophy plasia plastic algia ectomy otomy ostomy graphy gram scopy ology genesis"
+        " genic lysis penia philia plegia paresis rrhage rrhoea stenosis uria micin oline butol amine aminase intensity oxane bacter bacillus coccus mycin cillin azole zolam"
+        " zepam olol sartan statin platin rubicin cycline floxacin dronate triptan cortisone tidine glossia cephaly megaly"
+        " cytosis blast mab inib vir tericin idase erase ation ization isation"
+    ).split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWords:
+    """`words` in lower case; `names` in lower case with their rank; `proper` in lower case, never a name alone."""
+
+    words: frozenset[str]
+    names: Mapping[str, int]
+    proper: frozenset[str]
+    eponyms: frozenset[str]
+
+    def knows(self, word: str) -> bool:
+        """Whether a word of letters is one of the language or of the field, also misspelt or newly joined."""
+        plain = _plain(word)
+        if plain in self.words or plain in self.proper or plain.removesuffix("s") in self.proper:
+            return True
+        if plain in self.names:
+            return False
+        if len(plain) >= _LONG and plain.endswith(_ENDINGS):
+            return True
+        return self._inflected(plain) or self._joined(plain) or self._misspelt(plain)
+
+    def is_name(self, word: str) -> bool:
+        return _plain(word) in self.names
+
+    def is_eponym(self, word: str) -> bool:
+        return _plain(word) in self.eponyms
+
+    def _inflected(self, word: str) -> bool:
+        for ending in ("s", "es", "ed", "ing", "ly", "al", "ally", "like"):
+            stem = word.removesuffix(ending)
+            if stem != word and len(stem) >= _PART and (stem in self.words or f"{stem}e" in self.words):
+                return True
+        return False
+
+    def _joined(self, word: str) -> bool:
+        if len(word) < _LONG:
+            return False
+        if any(word.startswith(prefix) and word[len(prefix) :] in self.words for prefix in _PREFIXES):
+            return True
+        return any(
+            word[:cut] in self.words and word[cut:] in self.words for cut in range(_PART + 1, len(word) - _PART)
+        )
+
+    def _misspelt(self, word: str) -> bool:
+        """One letter too many, too few or wrong, or two that changed places; not the first letter."""
+        if len(word) < _LONG:
+            return False
+        cuts = [(word[:place], word[place:]) for place in range(1, len(word) + 1)]
+        near = {start + end[1:] for start, end in cuts if end}
+        near |= {start + end[1] + end[0] + end[2:] for start, end in cuts if len(end) > 1}
+        near |= {start + letter + end[1:] for start, end in cuts if end for letter in _ALPHABET}
+        near |= {start + letter + end for start, end in cuts for letter in _ALPHABET}
+        return not near.isdisjoint(self.words)
+
+
+@cache
+def known_words() -> KnownWords:
+    """The lists that ship, read once."""
+    data = files("indexer").joinpath("data")
+    words, names = (
+        gzip.decompress(data.joinpath(f"{name}.txt.gz").read_bytes()).decode("utf-8").split("\n")
+        for name in ("known_words", "names")
+    )
+    lines = data.joinpath("proper_words.txt").read_text("utf-8").splitlines()
+    proper = frozenset(_plain(word) for line in lines if not line.startswith("#") for word in line.split())
+    ranks = {name: rank for rank, name in enumerate(names)}
+    common = frozenset(names[:COMMON_NAMES])
+    return KnownWords(frozenset(words), ranks, proper - common, proper)
+
+
+def _plain(word: str) -> str:
+    """Lower case without accents or a possessive.
+
+    >>> _plain("Labbé's"), _plain("Müller")
+    ('labbe', 'muller')
+    """
+    lowered = word.replace("’", "'").lower().removesuffix("'s").rstrip("'")
+    if lowered.isascii():
+        return lowered
+    decomposed = unicodedata.normalize("NFKD", lowered)
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).replace("ß", "ss")
