@@ -245,9 +245,18 @@ class CaseStore:
             rows = database.execute("SELECT name, kind, location FROM source ORDER BY name").fetchall()
         return tuple((name, kind, location) for name, kind, location in rows)
 
-    def put_source(self, name: str, kind: str, location: str) -> None:
+    def put_source(self, name: str, kind: str, location: str, texts: str = "") -> None:
+        """`texts` says how the source's texts were de-identified."""
         with self.connections.writing() as database:
-            database.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (name, kind, location))
+            database.execute(
+                "INSERT OR REPLACE INTO source (name, kind, location, texts) VALUES (?, ?, ?, ?)",
+                (name, kind, location, texts),
+            )
+
+    def texts_of_sources(self) -> dict[str, str]:
+        """How the texts of each source were de-identified; empty where an older release took them in as given."""
+        with self.connections.reading() as database:
+            return dict(database.execute("SELECT name, texts FROM source ORDER BY name").fetchall())
 
     def keys_of(self, source: str) -> frozenset[str]:
         """Keys of all examinations of a source."""

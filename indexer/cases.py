@@ -209,7 +209,10 @@ class CaseFilter:
 
 @dataclass(frozen=True, slots=True)
 class DraftSeries:
-    """One file as a source found it; `problem` (code, message) says why it cannot be used."""
+    """One file as a source found it; `problem` (code, message) says why it cannot be used.
+
+    `shown` is what people who look for the file are told, where its name may be a person's.
+    """
 
     path: Path
     name: str
@@ -221,6 +224,7 @@ class DraftSeries:
     modified: int = 0
     digest: str = ""
     problem: tuple[str, str] | None = None
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +232,8 @@ class Draft:
     """An examination as a source hands it to the store.
 
     With `keep_report` a report that the store has stays where this has none: reports were not asked for. `identifiers`
-    are what the source knows of the person and the visit (ids, names, numbers); they are looked for in the texts and
-    never stored.
+    are what the source knows of the person and the visit (ids, names, numbers): looked for in the texts, never stored.
+    `origin` says where the source tells of it ("cases.csv, line 4"), for people.
     """
 
     participant: str
@@ -244,6 +248,7 @@ class Draft:
     notes: tuple[str, ...] = ()
     keep_report: bool = False
     identifiers: tuple[str, ...] = ()
+    origin: str = ""
 
     @property
     def key(self) -> str:

@@ -57,6 +57,9 @@ def ingest(
         Path | None, typer.Option(exists=True, dir_okay=False, help="Reports: TSV, CSV or JSON lines.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")] = False,
+    as_given: Annotated[
+        bool, typer.Option("--deidentified", help="The texts are de-identified already: store them as they are.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take examinations in. Repeat it at will: what did not change is left alone."""
@@ -65,8 +68,9 @@ def ingest(
 
     act = act_of_command(context)
     with _failures(as_json), reporter("ingest", quiet=as_json) as progress:
+        act.asks(deidentified=as_given)
         act.begin()
-        summary = take_in(source, data, reports, dry_run, progress)
+        summary = take_in(source, data, reports, dry_run, progress, as_given)
         act.asks(source=summary.source, added=summary.added, changed=summary.changed, unchanged=summary.unchanged)
         act.settle(outcome_of(len(summary.refused)))
     would = "would be " if dry_run else ""

@@ -21,6 +21,9 @@ from indexer.report_text import read_again
 
 RULES = "1"  # by which a text was de-identified; goes up with every change of what is taken out
 CODE = "not_deidentified"
+# What is kept of a source: how its texts were treated.
+BY_RULES = f"de-identified at ingest, rules {RULES}"
+AS_GIVEN = "stored as given, said to be de-identified"
 SHORTEST_WORD, SHORTEST_NUMBER = 3, 4  # of a known identifier: "A" and "12" stand in every report
 FOREIGN = 0.5  # share of unknown words in small letters above which a text is not in English; German has over 0.8
 FEWEST_WORDS = 12  # of four letters and more, to judge a language by
@@ -28,7 +31,9 @@ PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(Kind)})\]")
 OLDEST_SHOWN = 89.0  # years
 
 _TOO_FEW = re.compile(r"[^\W\d_]{4,}")
-_OTHER_SCRIPT = re.compile(r"[\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_OTHER_SCRIPT = re.compile(
+    r"[\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+)
 # The second look: nothing that the rules know of, only what no report needs.
 _LEFT_OVER = (
     re.compile(r"\w@\w"),
@@ -62,7 +67,10 @@ def deidentified(draft: Draft) -> Draft:
     diagnosis = _scrubbed(draft.diagnosis, known) if draft.diagnosis else draft.diagnosis
     age, notes = draft.age, draft.notes
     if age is not None and age > OLDEST_SHOWN:
-        age, notes = OLDEST_SHOWN + 1, (*notes, f"Its age is above {OLDEST_SHOWN:g}; it is kept as {OLDEST_SHOWN + 1:g}.")
+        age, notes = (
+            OLDEST_SHOWN + 1,
+            (*notes, f"Its age is above {OLDEST_SHOWN:g}; it is kept as {OLDEST_SHOWN + 1:g}."),
+        )
     return replace(draft, report=report, diagnosis=diagnosis, age=age, notes=notes, identifiers=())
 
 
@@ -91,7 +99,9 @@ class _Known:
         wholes = {" ".join(one.split()) for one in identifiers}
         lists = known_words()
         tokens = {one for one in wholes if _tells(one) and not all(map(lists.knows, re.findall(r"[^\W\d_]+", one)))}
-        tokens |= {one for one in wholes if _tells(one) and (len(one.split()) > 1 or "^" in one or any(map(str.isdigit, one)))}
+        tokens |= {
+            one for one in wholes if _tells(one) and (len(one.split()) > 1 or "^" in one or any(map(str.isdigit, one)))
+        }
         for whole in wholes:
             for part in re.split(r"[\W_]+", whole):
                 if part.isdigit() and len(part) >= SHORTEST_NUMBER:
@@ -180,7 +190,9 @@ def _tells(identifier: str) -> bool:
     """Whether an identifier is long enough to be looked for."""
     letters = sum(map(str.isalpha, identifier))
     digits = sum(map(str.isdigit, identifier))
-    return letters >= SHORTEST_WORD or digits >= SHORTEST_NUMBER or (letters > 0 and letters + digits >= SHORTEST_NUMBER)
+    return (
+        letters >= SHORTEST_WORD or digits >= SHORTEST_NUMBER or (letters > 0 and letters + digits >= SHORTEST_NUMBER)
+    )
 
 
 def _folded(text: str) -> str:

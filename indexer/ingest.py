@@ -15,7 +15,8 @@ from pathlib import Path
 
 from indexer.case_store import CaseStore
 from indexer.case_writing import is_unchanged
-from indexer.cases import Draft, Refused
+from indexer.cases import Draft, DraftSeries, Refused
+from indexer.deidentify import AS_GIVEN, BY_RULES, NotDeidentified, deidentified, names_something
 from indexer.progress import Progress, silent
 from indexer.pseudonyms import Pseudonyms
 from indexer.schema import FILE
@@ -52,6 +53,7 @@ class _Source:
     kind: str
     root: Path
     note: str = ""
+    as_given: bool = False
 
 
 def ingest(
@@ -60,8 +62,9 @@ def ingest(
     reports: Path | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
+    as_given: bool = False,
 ) -> IngestSummary:
-    """Take in a BIDS dataset or a folder of NIfTI files.
+    """Take in a BIDS dataset or a folder of NIfTI files; its texts are de-identified, unless `as_given` says they are.
 
     Raises
     ------
@@ -79,13 +82,15 @@ def ingest(
             stack.enter_context(writer_lock(data))
         if not dry_run or (data / FILE).is_file():
             store = stack.enter_context(CaseStore.open(data, read_only=dry_run))
-        place = _named(root, store.sources() if store else ())
-        pseudonyms = Pseudonyms.unkept() if dry_run and not (data / "pseudonym.key").is_file() else None
+        pseudonyms = (
+            Pseudonyms.unkept() if dry_run and not (data / "pseudonym.key").is_file() else Pseudonyms.open(data)
+        )
+        place = replace(_named(root, store.sources() if store else (), pseudonyms), as_given=as_given)
         known = {path: KnownFile(*about) for path, about in (store.known_files(place.name) if store else {}).items()}
-        items = _items(place, reports, pseudonyms or Pseudonyms.open(data), known)
+        items = _items(place, reports, pseudonyms, known)
         if dry_run or store is None:
             return _Run(place, store, dry_run=True, keep_reports=not reports).all(items, progress)
-        store.put_source(place.name, place.kind, str(place.root))
+        store.put_source(place.name, place.kind, str(place.root), AS_GIVEN if as_given else BY_RULES)
         summary = _Run(place, store, dry_run=False, keep_reports=not reports).all(items, progress)
         store.replace_refused(place.name, summary.refused)
         store.checkpoint()
@@ -143,15 +148,23 @@ class _Run:
         item = " ".join(filter(None, (draft.participant, draft.session)))
         for one in draft.series:
             if one.problem:
-                shown = one.path.relative_to(self._place.root).as_posix()
-                self._refused.append(Refused(_plain(shown), *one.problem))
+                self._refused.append(Refused(_plain(self._shown(one)), *one.problem))
         readable = [one for one in draft.series if one.problem is None]
-        self._unknown += [one.path.relative_to(self._place.root).as_posix() for one in readable if one.sequence is None]
+        self._unknown += [self._shown(one) for one in readable if one.sequence is None]
         if not readable and draft.report is None:
             found = "none could be read" if draft.series else "there are none"
             self._refused.append(Refused(item, "no_series", f"Expected a series in this examination; {found}."))
             return []
+        if not self._place.as_given:
+            try:
+                draft = deidentified(draft)
+            except NotDeidentified as error:
+                self._refused.append(Refused(draft.origin or item, error.code, str(error)))
+                return []
         return [replace(draft, keep_report=self._keep_reports)]
+
+    def _shown(self, series: DraftSeries) -> str:
+        return series.shown or series.path.relative_to(self._place.root).as_posix()
 
     def _put(self, batch: list[Draft]) -> None:
         if self._dry_run or self._store is None:
@@ -203,13 +216,18 @@ def _root(source: str | Path) -> Path:
     return root.resolve()
 
 
-def _named(root: Path, sources: tuple[tuple[str, str, str], ...]) -> _Source:
-    """What the store calls the source: by its place, else by its name; another place with that name gets a number."""
+def _named(root: Path, sources: tuple[tuple[str, str, str], ...], pseudonyms: Pseudonyms) -> _Source:
+    """What the store calls the source: by its place, else by its name; another place with that name gets a number.
+
+    A folder that seems to be called after a person gets a pseudonym.
+    """
     kind = "bids" if bids.is_bids(root) else "folder"
     for name, known_kind, location in sources:
         if location == str(root):
             return _Source(name, known_kind, root)
     wanted = _plain(bids.dataset_name(root) if kind == "bids" else root.name) or "source"
+    if kind == "folder" and names_something(wanted):
+        wanted = pseudonyms.name("source-", wanted)
     taken = {name: Path(location) for name, _, location in sources}
     if wanted in taken and not taken[wanted].is_dir():
         return _Source(wanted, kind, root, f"The source {wanted} has moved; its examinations keep their keys.")

@@ -16,6 +16,7 @@ from importlib.resources import files
 COMMON_NAMES = 1_500  # so many of the most frequent names are no eponyms without the words of one around them
 _LONG = 7  # letters of a word that may be misspelt or joined of two, and still be known
 _PART = 4  # letters of each of the two
+_LIGATURES = {ord("ß"): "ss", ord("œ"): "oe", ord("æ"): "ae", ord("ø"): "o", ord("ł"): "l", ord("đ"): "d"}
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 # Joined to a known word they make another one.
 _PREFIXES = (
@@ -73,9 +74,7 @@ class KnownWords:
             return False
         if any(word.startswith(prefix) and word[len(prefix) :] in self.words for prefix in _PREFIXES):
             return True
-        return any(
-            word[:cut] in self.words and word[cut:] in self.words for cut in range(_PART + 1, len(word) - _PART)
-        )
+        return any(word[:cut] in self.words and word[cut:] in self.words for cut in range(_PART + 1, len(word) - _PART))
 
     def _misspelt(self, word: str) -> bool:
         """One letter too many, too few or wrong, or two that changed places; not the first letter."""
@@ -114,4 +113,4 @@ def _plain(word: str) -> str:
     if lowered.isascii():
         return lowered
     decomposed = unicodedata.normalize("NFKD", lowered)
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).replace("ß", "ss")
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(_LIGATURES)

@@ -76,7 +76,9 @@ _HEADS = (
     r"|granulomatosis|histiocytosis|lymphoma|neuroma|sarcoma|variant|pattern|spaces|tubercle|membrane|process|layer|band|stripe|zone|plane|curve|virus|fever|family|images|imaging|sequences?|study|trial|model|filter|noise|stain|staining|maneuver|manoeuvre|aphasia|aphasic)\b"
 )
 # "Meckel's cave", "Evans index", "Hunt and Hess grade", "Spetzler-Martin grade", "von Hippel-Lindau disease"
-EPONYM_BEHIND = re.compile(rf"(?:['’]s?)?(?:\s(?:and|&)\s[A-Z][\w'’-]+|-[A-Z][\w'’-]+|\s[A-Z][\w'’-]+)?(?:\s[a-z-]+)?[\s-]{_HEADS}")
+EPONYM_BEHIND = re.compile(
+    rf"(?:['’]s?)?(?:\s(?:and|&)\s[A-Z][\w'’-]+|-[A-Z][\w'’-]+|\s[A-Z][\w'’-]+)?(?:\s[a-z-]+)?[\s-]{_HEADS}"
+)
 EPONYM_BEFORE = re.compile(
     r"(?:(?i:circle|foramen|foramina|vein|canal|island|nucleus|nuclei|ganglion|sulcus|fissure|aqueduct|angle|triangle|ligament|bodies|body|zone|area|organ|space|node|cave|tract|band|bundle|field|gyrus|sign|syndrome|disease|disorder"
     r"|artery|tubercle|membrane|islands?|cisterna|cistern|crypts?|fasciculus|plane|stripe|line|loop|method|criteria|classification|tetralogy|commissure|tendon|valve|point|layer|cells?|fib(?:re|er)s|torcular|torcula|recess|lamina)"

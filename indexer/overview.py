@@ -12,6 +12,8 @@ from indexer.cases import Counts, Refused
 from indexer.embedding_store import Kind
 from indexer.generation_files import GenerationError, Manifest
 
+BEFORE = "stored as given, before this release could de-identify them; ingest the source again"
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:
@@ -29,6 +31,7 @@ class Overview:
 
     counts: Counts
     sources: tuple[tuple[str, str], ...]
+    texts: dict[str, str]
     generations: tuple[Generation, ...]
     broken: tuple[str, ...]
     pending: int
@@ -45,7 +48,7 @@ class Overview:
         found = [
             f"{counts.examinations} examinations of {counts.participants} people, {counts.reported} with a report;"
             f" {counts.series} series, {counts.sentences} sentences.",
-            *(f"Source: {name} ({kind})" for name, kind in self.sources),
+            *(f"Source: {name} ({kind}); its texts: {self.texts[name]}." for name, kind in self.sources),
         ]
         for one in self.generations:
             marks = ", current" if one.current else ""
@@ -79,6 +82,7 @@ def overview(data: Path | str) -> Overview:
         return Overview(
             counts=store.counts(),
             sources=tuple((name, kind) for name, kind, _ in store.sources()),
+            texts={name: texts or BEFORE for name, texts in store.texts_of_sources().items()},
             generations=generations,
             broken=generation_files.bad_names(data),
             pending=pending,

@@ -159,7 +159,13 @@ class _Reading:
         for place, word in enumerate(self._words[:-1]):
             follower = self._words[place + 1]
             between = self._text[word.end : follower.start]
-            if not word.initial or between not in (". ", ".", ".-") or not self._is_given(follower):
+            before = self._text[max(0, word.start - 1) : word.start]
+            if (
+                not word.initial
+                or before in "/°%" * bool(before)
+                or between not in (". ", ".", ".-")
+                or not self._is_given(follower)
+            ):
                 continue
             if not self._begins_sentence(place):
                 yield word.start, follower.end
@@ -218,7 +224,9 @@ class _Reading:
                 return True
             if self._is_given(self._words[place - 1]):
                 return False
-        if EPONYM_BEHIND.match(self._text, word.end) or EPONYM_BEFORE.search(self._text[max(0, word.start - 40) : word.start]):
+        if EPONYM_BEHIND.match(self._text, word.end) or EPONYM_BEFORE.search(
+            self._text[max(0, word.start - 40) : word.start]
+        ):
             return True
         hyphened = len(word.parts) > 1
         return hyphened and any(self._lists.is_eponym(part) for part in word.parts)
@@ -261,8 +269,10 @@ class _Reading:
         return self._words[last].end
 
     def _capital_follows(self, place: int) -> bool:
-        return place + 1 < len(self._words) and self._joins(place) and (
-            self._words[place + 1].capital or self._words[place + 1].text in PARTICLES
+        return (
+            place + 1 < len(self._words)
+            and self._joins(place)
+            and (self._words[place + 1].capital or self._words[place + 1].text in PARTICLES)
         )
 
     def _runs_in(self, begin: int, end: int, *, sure: bool) -> Iterator[tuple[int, int]]:
@@ -271,7 +281,8 @@ class _Reading:
         inside = [word for word in self._words if begin <= word.start and word.end <= end]
         for word in [*inside, None]:
             if word is not None and (
-                ((word.capital and word.text not in ROLES) or word.initial) or (run and word.text.casefold() in PARTICLES)
+                ((word.capital and word.text not in ROLES) or word.initial)
+                or (run and word.text.casefold() in PARTICLES)
             ):
                 run.append(word)
                 continue
@@ -302,7 +313,10 @@ def _words(text: str) -> Iterator[_Word]:
 
 def _is_brand(word: str) -> bool:
     """A capital inside, as products have it; McDonald and O'Brien have it too."""
-    inner = re.search(r"[a-zß-ÿ][A-Z]|[A-Z]{2,}['’]?[a-z]", re.sub(r"^(?:Mc|Mac|O['’]|D['’]|De|Di|La|Le|Van|Fitz|St)(?=[A-Z])", "", word))
+    inner = re.search(
+        r"[a-zß-ÿ][A-Z]|[A-Z]{2,}['’]?[a-z]",
+        re.sub(r"^(?:Mc|Mac|O['’]|D['’]|De|Di|La|Le|Van|Fitz|St)(?=[A-Z])", "", word),
+    )
     return inner is not None and "-" not in word
 
 

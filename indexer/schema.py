@@ -116,8 +116,13 @@ def _with_scoring(database: Database) -> None:
     database.execute("ALTER TABLE scored ADD COLUMN scoring TEXT NOT NULL DEFAULT ''")
 
 
+def _with_texts(database: Database) -> None:
+    """How a source's texts were de-identified; what was taken in before was stored as given."""
+    database.execute("ALTER TABLE source ADD COLUMN texts TEXT NOT NULL DEFAULT ''")
+
+
 # Numbered by place: the n-th brings the schema from n-1 to n.
-MIGRATIONS = (_first, _with_family, _with_catalogue, _with_scoring)
+MIGRATIONS = (_first, _with_family, _with_catalogue, _with_scoring, _with_texts)
 SCHEMA = len(MIGRATIONS)
 
 

@@ -61,7 +61,11 @@ def known_words(scowl: Path, text: TextCollection, names: Iterable[str]) -> set[
 def census_names(folder: Path) -> list[str]:
     """First names and surnames in lower case, the most frequent first. Raises WordListError."""
     shares: dict[str, float] = {}
-    for file, most in (("dist.all.last", SURNAMES), ("dist.female.first", FIRST_NAMES), ("dist.male.first", FIRST_NAMES)):
+    for file, most in (
+        ("dist.all.last", SURNAMES),
+        ("dist.female.first", FIRST_NAMES),
+        ("dist.male.first", FIRST_NAMES),
+    ):
         path = folder / file
         if not path.is_file():
             raise WordListError(f"Expected {file} in the folder, it is missing")

@@ -73,8 +73,8 @@ def examinations(
         draft = _draft(place, source, root, known)
         for row in (about_people.get(place.participant), _session_row(place)):
             draft = draft if row is None else _with_details(draft, row)
-        report = found.get((place.participant, place.session))
-        yield replace(draft, report=report) if report else draft
+        report, told = found.get((place.participant, place.session), (None, ()))
+        yield replace(draft, report=report, identifiers=(*draft.identifiers, *told)) if report else draft
 
 
 def _places(root: Path) -> Iterator[_Place]:
@@ -148,14 +148,15 @@ def _with_details(draft: Draft, row: Row) -> Draft:
         date=day or draft.date,
         diagnosis=diagnosis_of(row) or draft.diagnosis,
         notes=(*draft.notes, *age_notes, *sex_notes, *date_notes),
+        identifiers=(*draft.identifiers, *row.identifiers),
     )
 
 
 def _reports(
     table: Table | None, places: list[_Place]
-) -> tuple[dict[tuple[str, str | None], Report], list[Refused | str]]:
-    """Reports by participant and session, and the rows that fit none."""
-    found: dict[tuple[str, str | None], Report] = {}
+) -> tuple[dict[tuple[str, str | None], tuple[Report, tuple[str, ...]]], list[Refused | str]]:
+    """Reports by participant and session with the row's identifiers, and the rows that fit none."""
+    found: dict[tuple[str, str | None], tuple[Report, tuple[str, ...]]] = {}
     problems: list[Refused | str] = [*table.refused, *table.notes] if table else []
     visits_of: dict[str | None, list[tuple[str, str | None]]] = defaultdict(list)
     for place in places:
@@ -166,8 +167,7 @@ def _reports(
         visits = visits_of.get(participant, [])
         key = visits[0] if session is None and len(visits) == 1 else (participant or "", session)
         if key not in visits:
-            wanted = " ".join(filter(None, (participant, session))) or "no participant"
-            problems.append(Refused(item, "report_without_scan", f"There is no examination of {wanted[:80]}."))
+            problems.append(Refused(item, "report_without_scan", f"There is no examination of {_told(participant)}."))
         elif key in found:
             problems.append(Refused(item, "duplicate_report", "An earlier line has a report of this examination."))
         else:
@@ -177,7 +177,7 @@ def _reports(
                 problems.append(Refused(item, error.code, str(error)))
                 continue
             if report:
-                found[key] = report
+                found[key] = (report, row.identifiers)
     return found, problems
 
 
@@ -190,6 +190,11 @@ def _optional_table(path: Path) -> Table | None:
         if error.code == "bad_header":
             return Table(path.name, frozenset(), (), (Refused(path.name, error.code, str(error)),))
         raise
+
+
+def _told(participant: str | None) -> str:
+    """An id as messages say it: only one that BIDS allows is sure to be none of a person."""
+    return participant if participant and _ID.fullmatch(participant) else "this participant"
 
 
 def _prefixed(identity: str | None, prefix: str) -> str | None:

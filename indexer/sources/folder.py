@@ -12,7 +12,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from encoders.sequences import recognise_sequence
@@ -28,17 +28,19 @@ Identity = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """The folder, what the store calls it, and what is known of its files."""
+    """The folder, what the store calls it, what is known of its files, and their numbers in order of path."""
 
     root: Path
     name: str
     pseudonyms: Pseudonyms
     known: Mapping[str, KnownFile]
+    files: Mapping[Path, int] = field(default_factory=dict)
 
 
 def examinations(source: FolderSource, reports: Path | None) -> Iterator[Draft | Refused | str]:
     """Drafts and refused items of a folder, and notes (text) about it as a whole."""
     files = sorted(path for path in source.root.rglob("*") if path.is_file() and is_volume_file(path))
+    source = replace(source, files={path: number for number, path in enumerate(files, start=1)})
     unlisted = list(files)
     if reports:
         table = read_table(reports)
@@ -79,14 +81,17 @@ def _from_row(
     age, age_notes = age_of(row)
     sex, sex_notes = sex_of(row)
     day, date_notes = date_of(row)
+    draft = _draft(source, identity, paths)
     return replace(
-        _draft(source, identity, paths),
+        draft,
         report=report,
         age=age,
         sex=sex,
         date=day,
         diagnosis=diagnosis_of(row),
         notes=(*age_notes, *sex_notes, *date_notes),
+        identifiers=(*draft.identifiers, *row.identifiers),
+        origin=item,
     )
 
 
@@ -103,6 +108,7 @@ def _draft(source: FolderSource, identity: Identity, paths: list[Path]) -> Draft
         session=None if session is None else source.pseudonyms.name("s", source.name, participant, session),
         source=source.name,
         series=tuple(_series(source, path) for path in paths),
+        identifiers=tuple(dict.fromkeys((participant, session or "", *_words_of(paths, source.root)))),
     )
 
 
@@ -110,7 +116,16 @@ def _series(source: FolderSource, path: Path) -> DraftSeries:
     sequence = recognise_sequence(path.name, _sidecar(path))
     word = re.sub(r"[^a-z0-9]+", "-", (sequence or "series").casefold())
     place = path.relative_to(source.root).as_posix()
-    return inspect(path, source.pseudonyms.name(f"{word}-", source.name, place), sequence, source.known)
+    found = inspect(path, source.pseudonyms.name(f"{word}-", source.name, place), sequence, source.known)
+    return replace(found, shown=f"file {source.files.get(path, 0)} of {len(source.files)}, in order of path")
+
+
+def _words_of(paths: list[Path], root: Path) -> Iterator[str]:
+    """What the names of files and their folders are made of; the words among them are nobody's."""
+    for path in paths:
+        *folders, _ = path.relative_to(root).parts
+        for part in (*folders, stem_of(path)):
+            yield from re.split(r"[_\s]+", part)
 
 
 def _sidecar(path: Path) -> dict[str, object]:

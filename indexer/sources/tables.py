@@ -15,6 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from indexer.cases import FilterError, Refused, Report, Section, parse_sex
+from indexer.deidentify import names_something
 from indexer.report_text import ReportError, clean, make_report
 
 LARGEST_TABLE = 1024**3  # bytes
@@ -37,6 +38,14 @@ _ALIASES = {
     "comparison": ("comparison",),
 }
 _COLUMN = {alias: name for name, aliases in _ALIASES.items() for alias in aliases}
+# Columns that tell who somebody is, by the parts of their titles; their values are looked for in the texts.
+_IDENTIFYING = frozenset(
+    "name names surname forename forenames firstname lastname given family middle maiden alias initials mrn nhs ssn chi accession"
+    " hospital birth birthdate dob born address street city town zip postcode post postal phone telephone tel mobile fax mail email"
+    " physician doctor radiologist radiographer technologist operator referrer referring requesting reporting consultant surgeon gp"
+    " institution clinic ward station serial uid insurance guardian kin mother father spouse wife husband contact number identifier"
+    " record chart account episode employer".split()
+)
 _SECTIONS = (Section.FINDINGS, Section.IMPRESSION, Section.INDICATION, Section.TECHNIQUE, Section.COMPARISON)
 _MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "-"})
 
@@ -52,10 +61,11 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table by the names of `_ALIASES`; columns of no known meaning are not kept."""
+    """One row of a table by the names of `_ALIASES`; of other columns only those that tell who somebody is are kept."""
 
     line: int
     values: Mapping[str, str]
+    identifiers: tuple[str, ...] = ()
 
     def get(self, name: str) -> str | None:
         value = self.values.get(name, "").strip()
@@ -82,24 +92,25 @@ def read_table(path: Path) -> Table:
     SourceError
         when the file is missing, too large, or has no header that names a participant or a file
     """
+    name = "the table" if names_something(path.stem) else path.name
     try:
         if path.stat().st_size > LARGEST_TABLE:
-            raise SourceError("table_too_large", f"Expected at most 1 GiB in {path.name}.", "Split the table.")
+            raise SourceError("table_too_large", f"Expected at most 1 GiB in {name}.", "Split the table.")
         content = path.read_bytes()
     except OSError as error:
-        raise SourceError("table_missing", f"The table {path.name} cannot be read.", "Look at its name.") from error
-    text, notes = _decoded(content, path.name)
+        raise SourceError("table_missing", f"The table {name} cannot be read.", "Look at its name.") from error
+    text, notes = _decoded(content, name)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json") or text.lstrip()[:1] in ("{", "["):
-        columns, rows, refused = _json_rows(text, path.name)
+        columns, rows, refused = _json_rows(text, name)
     else:
-        columns, rows, refused = _delimited_rows(text, path.name)
+        columns, rows, refused = _delimited_rows(text, name)
     if not columns & {"participant", "session", "file"}:
         raise SourceError(
             "bad_header",
-            f"Expected a column participant_id or file in {path.name}, found neither.",
+            f"Expected a column participant_id or file in {name}, found neither.",
             "The first line names the columns.",
         )
-    return Table(path.name, columns, rows, refused, notes)
+    return Table(name, columns, rows, refused, notes)
 
 
 def report_of(row: Row) -> Report | None:
@@ -171,7 +182,8 @@ def _json_rows(text: str, name: str) -> tuple[frozenset[str], tuple[Row, ...], t
                 if (known := _COLUMN.get(_column(str(key)))) and value is not None
             }
             columns |= set(values)
-            rows.append(Row(line, values))
+            told = (str(value) for key, value in document.items() if _identifies(str(key)) and value is not None)
+            rows.append(Row(line, values, tuple(filter(None, map(str.strip, told)))))
         else:
             refused.append(Refused(f"{name}, line {line}", "bad_row", problem or "Expected a JSON object."))
     return frozenset(columns), tuple(rows), tuple(refused)
@@ -198,6 +210,7 @@ def _delimited_rows(text: str, name: str) -> tuple[frozenset[str], tuple[Row, ..
     delimiter = max(_DELIMITERS, key=lines[first].count)
     header = next(csv.reader([lines[first]], delimiter=delimiter), [])
     columns = [_COLUMN.get(_column(title)) for title in header]
+    telling = [_identifies(title) for title in header]
     rows, refused = [], []
     number = first + 1
     while number < len(lines):
@@ -209,7 +222,10 @@ def _delimited_rows(text: str, name: str) -> tuple[frozenset[str], tuple[Row, ..
             refused.append(Refused(f"{name}, line {place}", "bad_row", f"Expected {len(header)} fields, got {found}."))
         elif any(value.strip() for value in fields):
             pairs = zip(columns, fields, strict=False)
-            rows.append(Row(place, {column: value for column, value in pairs if column and value.strip()}))
+            told = tuple(
+                value.strip() for tells, value in zip(telling, fields, strict=False) if tells and value.strip()
+            )
+            rows.append(Row(place, {column: value for column, value in pairs if column and value.strip()}, told))
     return frozenset(filter(None, columns)), tuple(rows), tuple(refused)
 
 
@@ -227,6 +243,16 @@ def _fields(lines: list[str], number: int, delimiter: str, expected: int) -> tup
         plain = lines[number].split(delimiter)
         opened = delimiter != "\t" and any(value.lstrip().startswith('"') for value in plain)
         return (plain if len(plain) == expected and not opened else None), 1
+
+
+def _identifies(title: str) -> bool:
+    """Whether a column of no other meaning tells who somebody is.
+
+    >>> _identifies("Patient Name"), _identifies("filename"), _identifies("scanner")
+    (True, False, False)
+    """
+    name = _column(title)
+    return name not in _COLUMN and not _IDENTIFYING.isdisjoint(name.split("_"))
 
 
 def _column(title: str) -> str:
