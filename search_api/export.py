@@ -1,7 +1,8 @@
 """Retrieved cases as a cohort on disk: a table for spreadsheets, or a BIDS dataset with the files.
 
 Both go with `export.json`, which says what was asked, of which generation, and what the cohort may be used for.
-Pictures are copied as they are stored and are not de-faced: a cohort stays inside the trusted zone.
+Volumes go out voxel for voxel, without the texts and extensions of their headers. They are not de-faced: a cohort stays
+inside the trusted zone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
+from encoders.bare_nifti import bare_nifti
+from encoders.nifti import VolumeError
 from encoders.sequences import MRSequence
 from indexer.case_store import CaseStore
 from indexer.cases import CaseMissing, Examination
@@ -193,7 +196,10 @@ def _copy_series(examination: Examination, number: int, store: CaseStore, folder
     name = "_".join(part for part in (subject, session, entities, f"run-{series.number}", ending) if part)
     target = folder / kind / f"{name}{extension}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(stored, target)
+    try:
+        target.write_bytes(bare_nifti(stored.read_bytes()))
+    except VolumeError as error:
+        return f"{examination.key} series {series.number}: {error}"
     return None
 
 

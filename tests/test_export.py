@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import pytest
 from search_cases import build_archive
 from toy_encoder import ToyEncoder
@@ -74,11 +75,19 @@ def test_a_bids_export_can_be_ingested_again(engine: SearchEngine, tmp_path: Pat
 def test_the_voxels_are_those_of_the_store(engine: SearchEngine, tmp_path: Path) -> None:
     answer = engine.search(text="meningioma", k=1)
     export([answer], engine.store, tmp_path / "cohort", Format.BIDS)
-    copies = sorted(path.read_bytes() for path in (tmp_path / "cohort").rglob("*.nii.gz"))
     key = answer.hits[0].key
-    assert copies == sorted(
-        engine.store.series_file(key, series.number).read_bytes() for series in answer.hits[0].examination.series
-    )
+    copies = {contents(path) for path in (tmp_path / "cohort").rglob("*.nii.gz")}
+    assert len(copies) == len(answer.hits[0].examination.series)
+    assert copies == {
+        contents(engine.store.series_file(key, series.number)) for series in answer.hits[0].examination.series
+    }
+
+
+def contents(path: Path) -> tuple[bytes, bytes, str, tuple[float, ...]]:
+    """What must be the same: voxels as stored, affine, data type, spacing."""
+    image = nibabel.load(path)
+    voxels = image.dataobj.get_unscaled()
+    return voxels.tobytes(), image.affine.tobytes(), str(voxels.dtype), tuple(map(float, image.header.get_zooms()))
 
 
 def test_a_folder_with_something_in_it_is_left_alone(engine: SearchEngine, tmp_path: Path) -> None:
@@ -92,7 +101,7 @@ def test_nothing_is_left_behind_when_an_export_fails(engine: SearchEngine, tmp_p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("search_api.export.shutil.copyfile", full)
+    monkeypatch.setattr("search_api.export.bare_nifti", full)
     with pytest.raises(OSError, match="No space"):
         export([engine.search(text="glioma", k=2)], engine.store, tmp_path / "cohort", Format.BIDS)
     assert list(tmp_path.iterdir()) == []
