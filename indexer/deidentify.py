@@ -84,12 +84,15 @@ def without_identifiers(text: str, identifiers: Iterable[str] = ()) -> str:
 
 
 def names_something(text: str) -> bool:
-    """Whether the name of a file or folder tells of a person: a name, a date, or a long number in it."""
+    """Whether the name of a file or folder may tell of a person: a name, a strange word, a date, or a long number."""
     words = re.sub(r"[_.]+", " ", text)
     if any(True for _ in shaped_identifiers(words)) or re.search(r"\d{6,}", words):
         return True
     lists = known_words()
-    return any(lists.is_name(word) and not lists.knows(word) for word in re.findall(r"[^\W\d_]{3,}", words))
+    return any(
+        not lists.knows(word) and (len(word) > SHORTEST_WORD or lists.is_name(word))
+        for word in re.findall(r"[^\W\d_]{3,}", words)
+    )
 
 
 class _Known:
