@@ -30,6 +30,10 @@ FEWEST_WORDS = 12  # of four letters and more, to judge a language by
 PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(Kind)})\]")
 OLDEST_SHOWN = 89.0  # years
 
+# A number behind a name that counts nothing: "Asnyka 97/10", not "Kowalski 3 days later".
+_HOUSE_NUMBER = re.compile(
+    r",?[ ]\d{1,4}[A-Za-z]?(?:[-/]\d+)*(?![\w.]*\d)(?=[ ]?[.,;)]|[ ]?$|[ ]?\n|[ ][A-Z])", re.MULTILINE
+)
 _TOO_FEW = re.compile(r"[^\W\d_]{4,}")
 _OTHER_SCRIPT = re.compile(
     r"[\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
@@ -153,7 +157,9 @@ def _scrubbed(text: str, known: _Known) -> str:
 
 def _without(text: str, known: _Known) -> str:
     spans = list(shaped_identifiers(text))
-    spans += [Span(start, end, Kind.NAME) for start, end in names_of_people(text)]
+    names = names_of_people(text)
+    spans += [Span(start, end, Kind.NAME) for start, end in names]
+    spans += [place for start, end in names if (place := _house_at(text, start, end))]
     spans += [Span(*match.span(), Kind.NAME) for match in _OTHER_SCRIPT.finditer(text)]
     spans += known.spans(text)
     kept = [place.span() for place in PLACEHOLDER.finditer(text)]
@@ -163,6 +169,16 @@ def _without(text: str, known: _Known) -> str:
         pieces += [text[done : span.start], f"[{span.kind}]"]
         done = span.end
     return "".join([*pieces, text[done:]])
+
+
+def _house_at(text: str, start: int, end: int) -> Span | None:
+    """The address that a strange name with a number beside it is: "289 Diane Spurs", "Asnyka 97/10"."""
+    before = re.search(r"(?<![\d.,:;=/-])\d{1,5}[A-Za-z]?(?:[-/]\d+)*,?[ ]$", text[max(0, start - 14) : start])
+    behind = _HOUSE_NUMBER.match(text, end)
+    if before:
+        way = re.compile(r"[ ][A-Z][a-z]+\b(?:[ .,]+(?:Apt|Suite|Flat|Unit)\.?[ ]?\w+)?").match(text, end)
+        return Span(start - len(before.group()), way.end() if way else end, Kind.PLACE)
+    return Span(start, behind.end(), Kind.PLACE) if behind else None
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

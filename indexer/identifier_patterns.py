@@ -93,6 +93,7 @@ _CONTACTS = (
 _WAYS = (
     "Street|St|Road|Rd|Avenue|Ave|Av|Lane|Ln|Drive|Close|Court|Ct|Way|Crescent|Cres|Place|Square|Sq|Boulevard|Blvd"
     "|Terrace|Gardens|Grove|Hill|Parkway|Pkwy|Highway|Hwy|Mews|Row|Walk|Rise|View|Green|Trail|Plaza|Loop|Path|Pike|Park"
+    "|Circle|Crossing|Landing|Junction|Estates?|Villages?|Springs?|Valley|Creek|Bridge|Station|Gate|Gardens?|Fields?|Harbou?r|Island|Lake|Mill|Orchard|Roads|Drives"
     "|Alley|Bypass|Common|Quay|Wharf|Parade|Esplanade|Turnpike|Expressway|Freeway|Ridge|Heights|Manor|Meadow|Meadows"
 )
 _STATES = (
@@ -108,13 +109,15 @@ _HOUSES = (
 )
 _PLACES = (
     rf"\b\d{{1,5}}[A-Za-z]?(?:[-/]\d+[A-Za-z]?)?,?{_GAP}+(?:(?:[NSEW]\.?|North|South|East|West)\s)?(?:{_PROPER}{_GAP}+){{1,4}}(?:{_WAYS})\b\.?"
-    rf"(?:,?{_GAP}+(?i:apt|apartment|unit|suite|flat|ste|floor)\.?{_GAP}*#?\w+)?",
+    rf"(?:,?{_GAP}+(?i:apt|apartment|unit|suite|flat|ste|floor|piso|puerta|etage|app|apto|bl|bloque|m)\.?{_GAP}*#?\w+)?",
     rf"\b\d{{1,5}}{_GAP}+(?:[A-Z]{{3,}}{_GAP}+){{1,3}}(?:{_WAYS.upper()})\b\.?",
     r"\b[A-ZÄÖÜ][\wäöüß-]*(?:straße|strasse|str\.|weg|gasse|platz|allee|damm|ufer|straat|laan|gracht|vej|gade|gatan|vägen|utca)\s\d{1,4}\s?[a-z]?\b",
+    r"\b(?:[A-ZÄÖÜ][\wäöüß]*-){1,3}(?:Straße|Str\.|Weg|Gasse|Platz|Allee|Ring|Damm|Ufer)\s\d{1,4}\s?[a-z]?\b",
     r"\b\d{1,4}(?:\s?(?:bis|ter))?,?\s(?i:rue|avenue|boulevard|place|chemin|allée|impasse|quai|route|cours)\s(?:(?:de|du|des|la|le|l['’]|d['’])\s?){0,2}"
     rf"{_PROPER}(?:\s{_PROPER})*",
-    rf"\b(?:Via|Viale|Piazza|Corso|Calle|Avenida|Avda\.?|Plaza|Paseo|Rua|Rúa|Largo|Strada|Carrer|Ulica|ul\.)\s(?:(?:de|del|della|di|dei|da|do|la|el|los|las)\s){{0,2}}"
-    rf"{_PROPER}(?:\s{_PROPER}){{0,3}},?\s(?:n[.º°]?\s?)?\d{{1,4}}\b",
+    rf"\b(?:Via|Viale|Piazza|Corso|Vicolo|Borgo|Contrada|Rotonda|Stretto|Calle|Avenida|Avda\.?|Plaza|Paseo|Pasaje|Ronda|Camino|Cañada|Glorieta|Travesía"
+    rf"|Cuesta|Callejón|Alameda|Rambla|Acceso|Vial|Rua|Rúa|Travessa|Praça|Estrada|Rodovia|Largo|Strada|Aleea|Bulevardul|Intrarea|Carrer|Jalan|Jl\.|Gang|Gg\.|[Uu]lica|[Aa]leja|[Pp]lac|(?:ul|al|os|pl|Al|Ul)\.)\s(?:(?:de|del|della|di|dei|da|do|la|el|los|las)\s){{0,2}}"
+    rf"{_PROPER}(?:\s{_PROPER}){{0,3}},?\s(?:n[.º°]?\s?)?\d{{1,4}}\b(?:,?\s(?i:piso|puerta|apto|appartamento|int|bl|bloque|esc|ap|sc|et)\.?\s?\w+)*",
     r"\b(?i:p\.?\s?o\.?\s?box|postfach|apartado|boîte postale|b\.p\.)\s*#?\d+",
     r"\b(?:Flat|Apt\.?|Apartment|Suite|Unit|House|Room|Rm\.?|Bed|Bay|Ward|Floor|WARD|ROOM|BED)\s#?(?:No\.?\s)?(?:\d+[A-Za-z]?|[A-Z]\d{1,3}|[A-Z])\b",
     rf"(?i:\b(?:home |postal |street |mailing )?addr(?:ess|\.)?\s*[:=]\s*)(?P<it>[^\n;]{{4,120}})",

@@ -14,7 +14,8 @@ from functools import cache
 from importlib.resources import files
 
 COMMON_NAMES = 1_500  # so many of the most frequent names are no eponyms without the words of one around them
-_LONG = 7  # letters of a word that may be misspelt or joined of two, and still be known
+_LONG = 7  # letters of a word that may be joined of two, and still be known
+_SPELT = 9  # and of one that may be misspelt: shorter ones are too near to names (Descamps, descants)
 _PART = 4  # letters of each of the two
 _LIGATURES = {ord("ß"): "ss", ord("œ"): "oe", ord("æ"): "ae", ord("ø"): "o", ord("ł"): "l", ord("đ"): "d"}
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -48,13 +49,18 @@ class KnownWords:
     def knows(self, word: str) -> bool:
         """Whether a word of letters is one of the language or of the field, also misspelt or newly joined."""
         plain = _plain(word)
-        if plain in self.words or plain in self.proper or plain.removesuffix("s") in self.proper:
+        if self.has(word) or plain.removesuffix("s") in self.proper:
             return True
-        if plain in self.names:
+        if plain in self.names or not _accents_fit(word):
             return False
         if len(plain) >= _LONG and plain.endswith(_ENDINGS):
             return True
         return self._inflected(plain) or self._joined(plain) or self._misspelt(plain)
+
+    def has(self, word: str) -> bool:
+        """Whether a word stands in the lists as it is: beside a name or a title no slip of the pen is allowed for."""
+        plain = _plain(word)
+        return (plain in self.words and _accents_fit(word)) or plain in self.proper
 
     def is_name(self, word: str) -> bool:
         return _plain(word) in self.names
@@ -78,7 +84,7 @@ class KnownWords:
 
     def _misspelt(self, word: str) -> bool:
         """One letter too many, too few or wrong, or two that changed places; not the first letter."""
-        if len(word) < _LONG:
+        if len(word) < _SPELT:
             return False
         cuts = [(word[:place], word[place:]) for place in range(1, len(word) + 1)]
         near = {start + end[1:] for start, end in cuts if end}
@@ -101,6 +107,11 @@ def known_words() -> KnownWords:
     ranks = {name: rank for rank, name in enumerate(names)}
     common = frozenset(names[:COMMON_NAMES])
     return KnownWords(frozenset(words), ranks, proper - common, proper)
+
+
+def _accents_fit(word: str) -> bool:
+    """Whether a word is spelt as English spells it; with an accent a capitalised word is foreign, so Buś is no bus."""
+    return word[0].islower() or all(letter.isascii() or letter in "’æœÆŒ" for letter in word)
 
 
 def _plain(word: str) -> str:

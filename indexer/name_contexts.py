@@ -44,7 +44,7 @@ MENTION = re.compile(
     rf"(?i:(?<![\w-])(?:(?:{_DONE}|seen|examined|assessed|operated|treated|consented|counsel+ed|discussed|agreed|confirmed|communicated|conveyed|telephoned|phoned|faxed"
     rf"|e-?mailed|relayed|given|reported|notified|informed|addressed|sent|shown|presented|attended|accompanied|care|d/w|dw|per|via|acknowledged|written|edited)"
     rf"(?:\s+(?:on|verbally|personally|directly|again|today|results?|findings?|over the (?:tele)?phone|by (?:tele)?phone|in person|back|\[\w+\]|\S*\d\S*)){{0,4}}"
-    rf"\s+(?:by|with|to|under|of|from|for|at)|informed|notified|called|phoned|telephoned|paged|contacted|bleeped|d/w|attn|dear|regards,?|sincerely,?|signed,?"
+    rf"\s+(?:by|with|to|under|from)|care of|informed|notified|called|phoned|telephoned|paged|contacted|bleeped|d/w|attn|dear|regards,?|sincerely,?|signed,?"
     rf"|thank you,?|thanks,?|named|surnamed|called|nee|née|aka|alias|c/o|(?:his|her|their|the patient['’]s|'s)\s+(?:wife|husband|son|daughter|mother|father|brother|sister"
     rf"|partner|aunt|uncle|cousin|carer|guardian|friend|mum|dad|grandmother|grandfather|niece|nephew),?|(?:wife|husband|son|daughter|mother|father|brother|sister|carer|guardian|daughter of"
     rf"|son of|baby|infant|child|twin|patient|pt|client|gentleman|lady|relative)(?:\s+(?:is|named|called|of|was))?)\s+{_FILLERS})(?=[A-ZÀ-ÖØ-Þ])"
@@ -65,7 +65,7 @@ ROLES = frozenset(
     " Unit Team Clinic Ward Hospital Radiology Neuroradiology Neurology Neurosurgery Surgery Oncology Medicine Emergency Intensive Care Stroke Paediatric Pediatric"
     " Paediatrics Pediatrics Ophthalmology ENT ICU ITU MDT MDM GP ED ER AE MRI MR CT PET DSA Report Reported Findings Impression Conclusion Indication Technique"
     " Comparison History Clinical Study Exam Examination Scan Brain Spine Patient Name Electronically Signed Verified Dictated Number General Practitioner"
-    " Practice Office Referring Requesting Reporting Final Preliminary Draft Addendum Contrast Gadolinium Multiple Normal January February March April May June July August September"
+    " Practice Office Referring Requesting Reporting Final Preliminary Draft Addendum Contrast Gadolinium Multiple Normal January February July September"
     " October November December Monday Tuesday Wednesday Thursday Friday Saturday Sunday DOB MRN NHS ID Tel Fax Phone Page Regards Sincerely Yours".split()
 )  # fmt: skip
 _HEADS = (

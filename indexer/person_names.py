@@ -87,11 +87,14 @@ class _Reading:
                 if place is None:
                     continue
                 word = self._words[place]
-                named = not self._known(word)
                 if pattern is SHOUTED_TITLE:
-                    named = word.text.isupper() and (named or self._is_name(word)) and not self._is_acronym(word)
-                elif word.capital and word.text not in ROLES:
-                    named = True
+                    named = word.text.isupper() and not {word.text, word.text.capitalize()} & ROLES
+                    if match.group() in ("MR", "MS"):  # magnetic resonance, multiple sclerosis
+                        named = named and self._may_be_name(word) and not self._is_acronym(word)
+                elif word.capital:
+                    named = word.text not in ROLES
+                else:
+                    named = not self._known(word)
                 if named:
                     yield match.start(), self._run_end(place)
 
@@ -109,9 +112,11 @@ class _Reading:
                 continue
             end = self._run_end(place)
             run = [word for word in self._words[place:] if word.end <= end]
-            if self._is_eponym_here(place + len(run) - 1):
+            first = self._words[place]
+            short_form = first.text.isupper() and not first.shouted and not first.initial and self._is_acronym(first)
+            if short_form or self._has_head(place + len(run) - 1):
                 continue
-            if self._words[place].capital and any(self._is_name(w) or not self._known(w) for w in run if not w.initial):
+            if self._words[place].capital and any(self._may_be_name(w) for w in run if not w.initial):
                 yield self._words[place].start, end
 
     def _with_letters(self) -> Iterator[tuple[int, int]]:
@@ -127,7 +132,7 @@ class _Reading:
             if place is None or first is None:
                 continue
             run = self._words[first : place + 1]
-            if self._words[place].capital and any(self._is_name(w) or w.initial or not self._known(w) for w in run):
+            if self._words[place].capital and any(w.initial or self._may_be_name(w) for w in run):
                 yield run[0].start, match.end()
 
     # What the word lists say
@@ -192,6 +197,16 @@ class _Reading:
         strange = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
         return not strange or (any(known) and not any(map(self._lists.is_name, strange)))
 
+    def _is_stranger(self, word: _Word) -> bool:
+        """Whether a word behind a name is none: in capitals where the list has it ("Dr Smith MRI")."""
+        return not self._may_be_name(word) and word.text.isupper()
+
+    def _may_be_name(self, word: _Word) -> bool:
+        """Whether a word can be a name where one is expected: it is one, or no word as it is written."""
+        if len(word.parts) > 1 and word.capital and not all(part[0].isupper() for part in word.parts):
+            return False  # "Real-time"
+        return any(self._lists.is_name(part) or not self._lists.has(part) for part in word.parts if len(part) > 1)
+
     def _is_name(self, word: _Word) -> bool:
         """A frequent name that is not an eponym."""
         return any(self._lists.is_name(part) and part.lower() not in self._lists.proper for part in word.parts)
@@ -214,7 +229,7 @@ class _Reading:
             return True
         if not word.capital or word.text in ROLES or word.shouted:
             return False
-        return (self._is_name(word) or not self._known(word)) and not self._is_eponym_here(place)
+        return self._may_be_name(word) and not self._is_eponym_here(place)
 
     def _is_eponym_here(self, place: int) -> bool:
         """Whether the words around an unknown word make it one: "Xyz disease", "foramen of Xyz"."""
@@ -224,12 +239,15 @@ class _Reading:
                 return True
             if self._is_given(self._words[place - 1]):
                 return False
-        if EPONYM_BEHIND.match(self._text, word.end) or EPONYM_BEFORE.search(
-            self._text[max(0, word.start - 40) : word.start]
-        ):
+        if self._has_head(place):
             return True
         hyphened = len(word.parts) > 1
         return hyphened and any(self._lists.is_eponym(part) for part in word.parts)
+
+    def _has_head(self, place: int) -> bool:
+        word = self._words[place]
+        before = self._text[max(0, word.start - 40) : word.start]
+        return bool(EPONYM_BEHIND.match(self._text, word.end) or EPONYM_BEFORE.search(before))
 
     def _begins_sentence(self, place: int) -> bool:
         before = self._text[: self._words[place].start].rstrip(" \t([\"'")
@@ -263,7 +281,7 @@ class _Reading:
                 break
             particle = word.text.casefold() in PARTICLES and self._capital_follows(last + 1)
             if not particle and not self._is_initial(last + 1):
-                if not word.capital or word.text in ROLES or (self._known(word) and not self._is_name(word)):
+                if not word.capital or word.text in ROLES or self._is_stranger(word):
                     break
             last += 1
         return self._words[last].end
@@ -288,7 +306,7 @@ class _Reading:
                 continue
             while run and run[-1].text.casefold() in PARTICLES and not run[-1].capital:
                 run.pop()
-            strange = any(w.initial or self._is_name(w) or not self._known(w) for w in run)
+            strange = any(w.initial or self._may_be_name(w) for w in run)
             if run and (strange or (sure and len(run) > 1 and all(not w.text.isupper() for w in run))):
                 yield run[0].start, run[-1].end
             run = []
@@ -296,7 +314,7 @@ class _Reading:
     def _small_name(self, begin: int, end: int) -> tuple[int, int] | None:
         """A name in small letters: one to four words that are names or unknown, and nothing else."""
         inside = [word for word in self._words if begin <= word.start and word.end <= end]
-        if not 0 < len(inside) <= 4 or not all(self._is_name(w) or not self._known(w) or w.initial for w in inside):
+        if not 0 < len(inside) <= 4 or not all(w.initial or self._may_be_name(w) for w in inside):
             return None
         return inside[0].start, inside[-1].end
 

@@ -24,6 +24,7 @@ LARGEST_LIST = 70  # SCOWL's size of a usual large dictionary
 RARE_LIST, RARE_LETTERS = 80, 7  # and of rare words: of these only long ones, which no name is spelt like
 COMMON_LIST = 10  # and of the thousand words that everybody writes
 SURNAMES, FIRST_NAMES = 12_000, 3_000  # by frequency: some 72 % and 95 % of the people counted
+SHORTEST = 3  # letters
 OFTEN = 3  # small spellings in the field's text that make a name a word as well
 _LISTS = re.compile(r"(?:english|american|british|british_z)-(?:words|contractions)\.(\d\d)")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="folder of the shared text")
     parser.add_argument("--out", type=Path, default=DATA)
     options = parser.parse_args()
-    names = census_names(options.census)
+    names = without_short_words(census_names(options.census), options.scowl)
     words = known_words(options.scowl, read_text_collection(options.text), names)
     _write(options.out / "known_words.txt.gz", sorted(words))
     _write(options.out / "names.txt.gz", names)
@@ -73,6 +74,12 @@ def census_names(folder: Path) -> list[str]:
             name, share, *_ = line.split()
             shares[name.lower()] = max(shares.get(name.lower(), 0.0), float(share))
     return [name for name in sorted(shares, key=lambda name: (-shares[name], name)) if len(name) > 1]
+
+
+def without_short_words(names: Iterable[str], scowl: Path) -> list[str]:
+    """Without the words of two or three letters that everybody writes: Her, An, So."""
+    common = {word for size, word in _scowl(scowl) if size <= COMMON_LIST and len(word) <= SHORTEST}
+    return [name for name in names if name not in common]
 
 
 def _scowl(folder: Path) -> Iterable[tuple[int, str]]:
