@@ -64,8 +64,8 @@ _DATES = (
     rf"(?P<it>{_LONG_MONTHS}|May)\b",
     r"\b(?P<it>(?i:mon|tues|wednes|thurs|fri|satur|sun)day)s?\b",
     rf"(?i:\b(?:dated?|on(?:\sthe)?|since)\s(?P<it>{_DAY}[/.]{_MONTH}))(?![\d/.]*\d|{_GAP}*(?i:images?|slices?|scale|points?|{_UNITS}\b))",
-    rf"(?i:\b(?:dob|d\.o\.b\.?|born|date of birth|birth ?date|exam(?:ination)? date|date of (?:exam|study|scan|report)\w*|study date|date)"
-    rf"\b(?:\s(?:on|is|was))?\s*[:=]?\s*)(?P<it>\d[\d./ -]{{2,9}}\d)",
+    r"(?i:\b(?:dob|d\.o\.b\.?|born|date of birth|birth ?date|exam(?:ination)? date|date of (?:exam|study|scan|report)\w*|study date|date)"
+    r"\b(?:\s(?:on|is|was))?\s*[:=]?\s*)(?P<it>\d[\d./ -]{2,9}\d)",
     # Times of the day
     rf"(?<![\d:.])(?:{_CLOCK}(?=:\d\d{_GAP}?[AaPp]\.?[Mm]\b|:\d\d:\d\d)|(?:[01]\d|2[0-3])|(?<=[Aa]t )\d):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:{_GAP}?(?i:[ap]\.?m\b\.?|h(?:rs?|ours?)?\b|uhr\b|[A-Z]{{3}}\b(?<=GMT|UTC|BST|CET|EST)))?(?![\d:]|[.,]\d)",
     rf"(?<![\d:.,-])(?:0?[1-9]|1[0-2])(?:[.:][0-5]\d)?{_GAP}?(?:[ap]\.m\.|[ap]m\b|[AP]M\b)",
@@ -83,9 +83,11 @@ _CONTACTS = (
     r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|info|co\.uk|ac\.uk|org\.uk|nhs\.uk|nhs\.net)\b(?:/[^\s<>\"')\]]*)?",
     rf"(?i:\b(?:tele?(?:phone)?|phone|ph(?=\.?:)|fax|mobile|mob|cell|pager|bleep|beeper|hotline|extension|ext|call(?:ed|back)?|contact|dial|ring)\b"
     rf"[.:#]*\s*(?:(?:no|number|nr|at|on|is|me|us)\b[.:]?\s*){{0,2}})(?P<it>[+(]?(?=(?:[^\n\d]?\d){{4}})\d(?:[\d()./ \u2010-\u2015-]{{2,18}})\d)(?!\d|{_GAP}?(?i:{_UNITS})\b)",
-    rf"(?<![\w.])(?:\+|00)(?=(?:[ ()./\u2010-\u2015-]{{0,2}}\d){{8}})[1-9]\d{{0,2}}[ ./-]?(?:\(\d{{1,4}}\)[ ./-]?)?\d{{1,5}}(?:[ ./\u2010-\u2015-]?\d{{2,5}}){{1,5}}(?![\w.]\d|\d)",
+    r"(?<![\w.])(?:\+|00)(?=(?:[ ()./\u2010-\u2015-]{0,2}\d){8})[1-9]\d{0,2}[ ./-]?(?:\(\d{1,4}\)[ ./-]?)?\d{1,5}(?:[ ./\u2010-\u2015-]?\d{2,5}){1,5}(?![\w.]\d|\d)",
     rf"(?<![\w.])\(\d{{2,5}}\){_GAP}?\d{{2,4}}(?:[ ./\u2010-\u2015-]?\d{{2,4}}){{1,3}}(?!\d)",
     r"(?<![\w.])0\d{2,4}(?:\s?[ /\u2010-\u2015-]\s?\d{2,8}){1,3}(?![\w.]?\d)",
+    # Groups of digits with a stroke or a bracket between them, eight digits or more
+    r"(?<![\w./:-])(?=[\d()]{2,7}[)/ -])(?=(?:[ ()/-]{0,3}\d){8,15}(?![\d ()/-]*\d))(?=[\d ]*[()/-])(?=\(?\d+\D+\d+\D+\d|\(\d+\)|0\d)\(?\d{2,5}\)?(?:[ /-]{1,2}\d{2,8}){1,4}(?![\d:(])",
     r"(?<![\w.])0\d(?:[ .-]\d\d){4}(?!\d)|(?<![\w.])0\d[ -]\d{4}[ -]\d{4}(?!\d)",
     r"(?<![\w.])(?:1[-. ])?\d{3}(?P<c>[-. \u2010-\u2013])\d{3}(?P=c)\d{4}(?:\s?(?i:x|ext\.?)\s?\d{1,6})?(?!\d)",
     r"(?<!\d)(?<!\d\.)(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![.\d])",
@@ -100,7 +102,7 @@ _STATES = (
     "AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|RI|SC"
     "|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|NSW|VIC|QLD|ACT|TAS|NT|SA|ON|QC|BC|AB"
 )
-_PROPER = r"(?:St\.|Ste\.|Mt\.|[A-Z]\.|[A-ZÀ-ÖØ-Þ][\w'’-]*)"
+_PROPER = r"(?:St\.|Ste\.|Mt\.|[A-Z]\.|[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’-]*)"
 _HOUSES = (
     "Hospital|Hospitals|Infirmary|Clinic|Clinics|Polyclinic|Sanatorium|Hospice|Medical Cent(?:er|re)|Health Cent(?:er|re)"
     "|Health(?:care)? (?:System|Trust|Board|Group|Services?)|(?:NHS )?(?:Foundation )?Trust|University|Medical School|Institute"
@@ -120,7 +122,9 @@ _PLACES = (
     rf"{_PROPER}(?:\s{_PROPER}){{0,3}},?\s(?:n[.º°]?\s?)?\d{{1,4}}\b(?:,?\s(?i:piso|puerta|apto|appartamento|int|bl|bloque|esc|ap|sc|et)\.?\s?\w+)*",
     r"\b(?i:p\.?\s?o\.?\s?box|postfach|apartado|boîte postale|b\.p\.)\s*#?\d+",
     r"\b(?:Flat|Apt\.?|Apartment|Suite|Unit|House|Room|Rm\.?|Bed|Bay|Ward|Floor|WARD|ROOM|BED)\s#?(?:No\.?\s)?(?:\d+[A-Za-z]?|[A-Z]\d{1,3}|[A-Z])\b",
-    rf"(?i:\b(?:home |postal |street |mailing )?addr(?:ess|\.)?\s*[:=]\s*)(?P<it>[^\n;]{{4,120}})",
+    r"(?i:\b(?:home |postal |street |mailing )?addr(?:ess|\.)?\s*[:=]\s*)(?P<it>[^\n;]{4,120})",
+    rf"(?i:\b(?:(?:home|postal|mailing|street|private|current) address(?: is| of)?|(?:lives|lived|living|resid(?:es|ed|ing)|domiciled|resident)(?: at| in| of)|resident)\s)"
+    rf"(?P<it>(?=[A-ZÀ-ÖØ-ÞĀ-Ž\d])(?:[^\n;.]|(?<=\b[A-Z][a-z])\.|\.(?=\S|{_GAP}[\d,]|{_GAP}[A-Z]\w*{_GAP}\d)){{3,100}})",
     # Post codes: United Kingdom, United States after a state, Canada, a number and a town after a comma
     r"\b(?!(?:C|T|L|S|B)\d \d(?:ST|ND|RD|TH)\b)(?:GIR ?0AA|[A-PR-UWYZ](?:\d[\dA-HJKPSTUW]?|[A-HK-Y]\d[\dABEHMNPRVWXY]?) \d[ABD-HJLNP-UW-Z]{2})\b",
     rf"(?:{_PROPER}(?:{_GAP}{_PROPER}){{0,2}},?{_GAP})?\b(?:{_STATES}),?{_GAP}\d{{5}}(?:-\d{{4}})?\b",
@@ -128,7 +132,7 @@ _PLACES = (
     r"\b[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z] \d[ABCEGHJ-NPRSTV-Z]\d\b",
     rf",{_GAP}?(?P<it>(?:[A-Z]{{1,2}}-\d{{4}}|\d{{5}}){_GAP}[A-ZÀ-ÖØ-Þ][a-zà-ÿ]+(?:[ -][A-ZÀ-ÖØ-Þ][a-zà-ÿ]+)?)",
     # Houses: "Leeds General Infirmary", "Hospital de São José", "Klinikum rechts der Isar"
-    rf"\b(?:{_PROPER}{_GAP}(?:(?:of|and|the|for|&|at|in|de|du|der){_GAP}){{0,2}}){{1,6}}(?:{_HOUSES})\b(?:{_GAP}of{_GAP}{_PROPER}(?:{_GAP}{_PROPER}){{0,2}})?",
+    rf"\b(?:{_PROPER}{_GAP}(?:(?:of|and|the|for|&|at|in|on|upon|de|du|der|la|le|les|am|an|bei|sur|nad|pod){_GAP}){{0,2}}){{1,6}}(?:{_HOUSES})\b(?:{_GAP}of{_GAP}{_PROPER}(?:{_GAP}{_PROPER}){{0,2}})?",
     rf"\b(?:[A-Z'’.-]{{2,}}{_GAP}){{1,5}}(?:HOSPITAL|INFIRMARY|CLINIC|MEDICAL CENT(?:ER|RE)|UNIVERSITY|TRUST)\b",
     rf"\b(?:Hospital|Hôpital|H[oô]pitaux|Ospedale|Clinica|Clínica|Clinique|University|Université|Universität|Universidad|Institut|Instituto|Centre Hospitalier|CHU|Charité|Policlinico)"
     rf"{_GAP}(?:(?:of|de|di|da|do|du|del|della|la|le|universitaire|für|San|Santa){_GAP}){{0,3}}{_PROPER}(?:[ -]{_PROPER}){{0,3}}",
@@ -145,7 +149,7 @@ _NUMBERS = (
     rf"(?:\s(?:identification|identifier|reference|record|serial|insurance|security|medical|patient|study))?"
     rf"\s?(?:(?:no|num|number|nr|n°|nº|#|id|i\.d\.|code|uid|identifier|s/n)\b[.:#]?|[:#])\s*(?:is\s|was\s|[:#=]\s*)?){_LONG_VALUE}",
     rf"(?i:\b(?:mrn|nhs|ssn|chi|accession|s/n|sn|uid|serial)\b\s?[:#=]?\s?(?:no\.?|number|is|was)?\s?){_VALUE}",
-    rf"#\s?(?P<it>(?=[A-Z0-9-]*\d{{4}})[A-Z0-9-]{{4,}})",
+    r"#\s?(?P<it>(?=[A-Z0-9-]*\d{4})[A-Z0-9-]{4,})",
     # Letters and digits together, and long numbers; a b-value, an echo time or a size with its unit is neither
     rf"\b(?!(?i:b|tr|te|ti|fa|ms|fov|bval|suv)=?\d+\b)(?![\d.,]+{_GAP}?(?i:{_UNITS})\b)(?=[A-Za-z0-9]*[A-Za-z])(?=[A-Za-z]*\d)[A-Z0-9][A-Za-z0-9]*\d{{5,}}[A-Za-z0-9]*\b",
     r"\b[A-Z]{1,5}[-/_]?\d{2,4}[-/_](?:[A-Z]{1,4}[-/_]?)?\d{3,}\b|\b[A-Z]{2,5}[-_/]\d{4,}\b|\b\d{2,4}[-/](?:0\d{3,}|\d{5,})\b|\b\d{5,}[-/]\d{1,4}\b|\b[A-Z]{1,3}\d{2,}[-/]\d{3,}\b",

@@ -30,7 +30,7 @@ _PREFIXES = (
 _ENDINGS = tuple(
     (
         "emia aemia osis itis oma omas pathy trophy plasia plastic algia ectomy otomy ostomy graphy gram scopy ology genesis"
-        " genic lysis penia philia plegia paresis rrhage rrhoea stenosis uria micin oline butol amine aminase intensity oxane bacter bacillus coccus mycin cillin azole zolam"
+        " genic lysis penia philia plegia paresis rrhage rrhoea stenosis uria micin oline butol amine aminase intensity oxane bacter bacterium cysteine phosphonates scopic iform bacillus coccus mycin cillin azole zolam"
         " zepam olol sartan statin platin rubicin cycline floxacin dronate triptan cortisone tidine glossia cephaly megaly"
         " cytosis blast mab inib vir tericin idase erase ation ization isation"
     ).split()

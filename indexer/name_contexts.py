@@ -10,8 +10,8 @@ import re
 _GAP = r"[^\S\n]"
 # A doctor's title may stand at the end of a wrapped line.
 TITLE = re.compile(
-    r"(?<![\w-])(?:[Dd]rs?|[Pp]rof|[Pp]rofessor|[Dd]octor|Mr|Mrs|Ms|Miss|Mx|Messrs|Sir|Dame|Lord|Lady|Nurse|Sister|Matron|Rev|Fr"
-    r"|Capt|Col|Lt|Sgt|Herr|Frau|Madame|Mme|Mlle|Monsieur|Sra?|Srta|Señora?|Sig(?:\.ra|na)?|Signora?|Dott(?:\.ssa)?|Dra?|Dres|Mevr|Dhr|Fru"
+    r"(?<![\w-])(?:[Dd]rs?|[Pp]rof|[Pp]rofessor|[Dd]octor|Mr|Mrs|Ms|Miss|Mx|Messrs|Sir|Dame|Lord|Lady|Sister|Matron|Rev|Fr"
+    r"|[Nn]urse|Capt|Col|Lt|Sgt|Herr|Frau|Madame|Mme|Mlle|Monsieur|Sra?|Srta|Señora?|Sig(?:\.ra|na)?|Signora?|Dott(?:\.ssa)?|Dra?|Dres|Mevr|Dhr|Fru"
     r"|Hr|Univ|Priv|PD|Consultant|Radiologist|Neuroradiologist|Neurosurgeon|Neurologist|Radiographer|Technologist|Sonographer|Registrar|Surgeon|Physician)\b"
     rf"\.?(?:-?(?:Ing|Prof|Dr|Med|med|Univ|Doz)\.?|{_GAP}+(?:Dr|Prof|med|Med|habil|hc)\.?)*(?=[\s(])"
 )
@@ -31,10 +31,10 @@ _OWN = (
 )
 _VALUE = rf"(?P<it>[^\n;|]{{2,90}}?)(?={_GAP}{{3,}}|\t|[;|\n]|$|(?<=[^\W\d_]{{2}})\.(?:\s|$)|{_GAP}(?:[A-Z][\w/-]*{_GAP}?){{1,3}}:)"
 LABEL = re.compile(
-    rf"(?im)(?<![\w-])(?:(?P<person>{_OWN})|(?:(?:{_DONE})\s+(?:on\s+\S+\s+)?by|(?:(?:reporting|referring|requesting|ordering"
+    rf"(?im)(?<![\w-])(?:(?P<person>(?P<sure>(?:(?:full|patient(?:'s)?|pt\.?|pat\.?|last|first|family|given|middle|maiden|client(?:'s)?)\s|(?<!\w\s))(?:sur|fore)?name)|{_OWN})|(?:(?:{_DONE})\s+(?:on\s+\S+\s+)?by|(?:(?:reporting|referring|requesting|ordering"
     rf"|attending|responsible|primary|supervising|interpreting|treating|admitting|family|consulting|dictating|signing|assistant|senior"
     rf"|junior|lead|staff|second|first|reading)\s+)?(?:{_PEOPLE})(?:\(s\)|s)?(?:\s+name)?|referrer|referral|referred from|cc|copy to"
-    rf"|copies to|c\.c\.|attn|attention|dear|sincerely|regards|signature|signed|dictated|transcribed)){_GAP}*[:=]{_GAP}*{_VALUE}"
+    rf"|copies to|c\.c\.|attn|attention|dear|sincerely|regards|signature|signed|dictated|transcribed))(?:{_GAP}*[:=]{_GAP}*|{_GAP}[-–]{_GAP}){_VALUE}"
 )
 _FILLERS = (
     r"(?:(?:the|our|your|duty|on-?call|referring|reporting|treating|attending|consultant|senior|junior|primary|specialist|clinical"
@@ -47,7 +47,7 @@ MENTION = re.compile(
     rf"\s+(?:by|with|to|under|from)|care of|informed|notified|called|phoned|telephoned|paged|contacted|bleeped|d/w|attn|dear|regards,?|sincerely,?|signed,?"
     rf"|thank you,?|thanks,?|named|surnamed|called|nee|née|aka|alias|c/o|(?:his|her|their|the patient['’]s|'s)\s+(?:wife|husband|son|daughter|mother|father|brother|sister"
     rf"|partner|aunt|uncle|cousin|carer|guardian|friend|mum|dad|grandmother|grandfather|niece|nephew),?|(?:wife|husband|son|daughter|mother|father|brother|sister|carer|guardian|daughter of"
-    rf"|son of|baby|infant|child|twin|patient|pt|client|gentleman|lady|relative)(?:\s+(?:is|named|called|of|was))?)\s+{_FILLERS})(?=[A-ZÀ-ÖØ-Þ])"
+    rf"|son of|baby|infant|child|twin|patient|pt|client|gentleman|lady|relative)(?:\s+(?:is|named|called|of|was))?)(?:\s+|\s*[(]\s*){_FILLERS})(?=[(\"]?(?:(?:van|von|de|der|den|di|da|del|bin|al|el)\s)*[A-ZÀ-ÖØ-ÞĀ-Ž])"
 )
 CREDENTIALS = re.compile(
     r",?\s*\(?\b(?:M\.?D\.?|FRCR|FRCP[CE]?|FRCS(?:\(SN\)|Ed)?|FRANZCR|FRACP|FRACS|MBBS|MB\s?BS|MB\s?ChB|MBChB|MB\s?BCh|MRCP|MRCS|MRCPsych|Ph\.?D\.?|FACR|DABR|FFRRCSI|FFR|DMRD|EDiR"
@@ -55,8 +55,10 @@ CREDENTIALS = re.compile(
     r"|Neuroradiologist|Radiologist|Radiographer)(?!\w)|,\s*(?:DO|RN|NP|PA|RT|SpR|ST\d|CT\d|FY\d|MS|BS|BA|MA)\b(?=[\s,.;)]|$)"
 )
 PARTICLES = frozenset(
-    "van von de der den del della di da do dos du des la le las los el al bin ibn ben abu ter ten zu zur zum y e af av st vom".split()
+    "van von de der den del della di da do dos das du des la le las los el al bin ibn ben abu ter ten zu zur zum y e af av st vom".split()
 )
+# Of these, those that stand before nothing but a name.
+PREFIXES = frozenset("van von der den ter ten del della dos das bin ibn de".split())
 # Capitalised words of a name's surroundings that are no part of it.
 ROLES = frozenset(
     "The A An And Or Of For By With To From In On At Is Was Not No None Nil Unknown See Please Thank Thanks Dear Re Ref Date Time Age Sex Male Female Man Woman"

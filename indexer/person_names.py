@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from indexer.known_words import KnownWords, known_words
 from indexer.name_contexts import (
@@ -19,44 +18,16 @@ from indexer.name_contexts import (
     LABEL,
     MENTION,
     PARTICLES,
+    PREFIXES,
     ROLES,
     SHOUTED_TITLE,
     TITLE,
 )
+from indexer.text_words import SHORT, Word, is_brand, is_inside, merged, words_of
 
 LONGEST_RUN = 6  # words of one name: "Dr Maria del Carmen Ortega Ruiz"
-SHORT = 3  # letters: a shorter capitalised word is an abbreviation unless it is a frequent name
 ACRONYM = 6  # letters: a longer word in capitals that nobody knows is a name
-SHOUTED = 0.3  # share of small letters below which a line's capitals say nothing
-_WORD = re.compile(r"(?<![\w@])[^\W\d_]+(?:['’`´\u2010\u2011-][^\W\d_]+)*(?![\w@])")
 _BETWEEN = re.compile(r"\.?[^\S\n]{0,3}|[.,]?[^\S\n]|\^|,[^\S\n]?|[^\S\n]?&[^\S\n]?")
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """A word of letters, hyphens and apostrophes; `shouted` where its whole line is in capitals."""
-
-    start: int
-    end: int
-    text: str
-    shouted: bool
-
-    @property
-    def initial(self) -> bool:
-        return len(self.text) == 1 and self.text.isupper()
-
-    @property
-    def initials(self) -> bool:
-        """One capital, or two or three of people who leave out the points."""
-        return self.text.isupper() and len(self.text) <= SHORT and "-" not in self.text
-
-    @property
-    def capital(self) -> bool:
-        return self.text[0].isupper()
-
-    @property
-    def parts(self) -> list[str]:
-        return [part for part in re.split(r"[\u2010\u2011-]", self.text) if part]
 
 
 def names_of_people(text: str) -> list[tuple[int, int]]:
@@ -70,13 +41,13 @@ class _Reading:
     def __init__(self, text: str) -> None:
         self._text = text
         self._lists: KnownWords = known_words()
-        self._words = list(_words(text))
+        self._words = list(words_of(text))
         self._starts = {word.start: place for place, word in enumerate(self._words)}
 
     def names(self) -> list[tuple[int, int]]:
         strong = [*self._titled(), *self._labelled(), *self._mentioned(), *self._with_letters()]
         weak = [*self._unknown(), *self._pairs(), *self._with_initials()]
-        return _merged(self._text, [*strong, *weak, *self._again(strong, weak)])
+        return merged(self._text, [*strong, *weak, *self._again(strong, weak)])
 
     # What stands around a name
 
@@ -94,7 +65,7 @@ class _Reading:
                 elif word.capital:
                     named = word.text not in ROLES
                 else:
-                    named = not self._known(word)
+                    named = not self._known(word) or self._is_particle(place)
                 if named:
                     yield match.start(), self._run_end(place)
 
@@ -102,7 +73,7 @@ class _Reading:
         for match in LABEL.finditer(self._text):
             begin, end = match.span("it")
             yield from self._runs_in(begin, end, sure=True)
-            if match["person"] and (small := self._small_name(begin, end)):
+            if match["person"] and (small := self._small_name(begin, end, sure=match["sure"] is not None)):
                 yield small
 
     def _mentioned(self) -> Iterator[tuple[int, int]]:
@@ -142,12 +113,17 @@ class _Reading:
         for place, word in enumerate(self._words):
             if not word.capital or self._known(word) or self._is_eponym_here(place) or self._is_acronym(word):
                 continue
-            if word.text.casefold() in small or _is_brand(word.text):
+            if word.text.casefold() in small or is_brand(word.text):
                 continue
             first = last = place
             while first > 0 and self._joins(first - 1) and self._may_belong(first - 1):
                 first -= 1
-            while last + 1 < len(self._words) and self._joins(last) and self._may_belong(last + 1):
+            while first > 0 and self._words[first - 1].text in PREFIXES and self._joins(first - 1):
+                first -= 1
+            while last + 1 < len(self._words) and self._joins(last):
+                particle = self._words[last + 1].text in PREFIXES and self._capital_follows(last + 1)
+                if not (particle or self._words[last].text in PREFIXES or self._may_belong(last + 1)):
+                    break
                 last += 1
             yield self._words[first].start, self._words[last].end
 
@@ -164,6 +140,9 @@ class _Reading:
         for place, word in enumerate(self._words[:-1]):
             follower = self._words[place + 1]
             between = self._text[word.end : follower.start]
+            if self._is_given(word) and follower.initial and between == " " and self._begins_sentence(place):
+                if re.match(r"\.[,;]?[^\S\n](?=[a-z])", self._text[follower.end :]):
+                    yield word.start, follower.end  # "Kiss Z. attended late"
             before = self._text[max(0, word.start - 1) : word.start]
             if (
                 not word.initial
@@ -177,18 +156,18 @@ class _Reading:
 
     def _again(self, strong: Sequence[tuple[int, int]], weak: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Other places of names that were found, however written; a name that is a word needs its capital."""
-        found = {w.text.casefold() for w in self._words if _inside(w, [*strong, *weak]) and len(w.text) > SHORT}
-        titled = {w.text for w in self._words if _inside(w, strong) and self._is_name(w) and len(w.text) > SHORT}
+        found = {w.text.casefold() for w in self._words if is_inside(w, [*strong, *weak]) and len(w.text) > SHORT}
+        titled = {w.text for w in self._words if is_inside(w, strong) and w.capital and len(w.text) >= SHORT} - ROLES
         for place, word in enumerate(self._words):
             if word.text.casefold() in found and not self._known(word) and not self._is_eponym_here(place):
                 yield word.start, word.end
             elif word.text in titled and not word.shouted and not self._begins_sentence(place):
-                if not self._is_eponym_here(place):
+                if not self._has_head(place):
                     yield word.start, word.end
 
     # Words
 
-    def _known(self, word: _Word) -> bool:
+    def _known(self, word: Word) -> bool:
         """Hyphened words are known unless a part is a name, or no part is known."""
         parts = [part for part in word.parts if len(part) > 1]
         known = [self._lists.knows(part) or (part.isupper() and len(part) <= ACRONYM) for part in parts]
@@ -197,21 +176,21 @@ class _Reading:
         strange = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
         return not strange or (any(known) and not any(map(self._lists.is_name, strange)))
 
-    def _is_stranger(self, word: _Word) -> bool:
+    def _is_stranger(self, word: Word) -> bool:
         """Whether a word behind a name is none: in capitals where the list has it ("Dr Smith MRI")."""
         return not self._may_be_name(word) and word.text.isupper()
 
-    def _may_be_name(self, word: _Word) -> bool:
+    def _may_be_name(self, word: Word) -> bool:
         """Whether a word can be a name where one is expected: it is one, or no word as it is written."""
         if len(word.parts) > 1 and word.capital and not all(part[0].isupper() for part in word.parts):
             return False  # "Real-time"
         return any(self._lists.is_name(part) or not self._lists.has(part) for part in word.parts if len(part) > 1)
 
-    def _is_name(self, word: _Word) -> bool:
+    def _is_name(self, word: Word) -> bool:
         """A frequent name that is not an eponym."""
         return any(self._lists.is_name(part) and part.lower() not in self._lists.proper for part in word.parts)
 
-    def _is_acronym(self, word: _Word) -> bool:
+    def _is_acronym(self, word: Word) -> bool:
         """Capitals that are no frequent name, and short capitalised words; in a line of capitals short words."""
         if self._is_name(word):
             return len(word.text) <= SHORT and word.text.isupper()
@@ -219,7 +198,7 @@ class _Reading:
             return True
         return all(part.isupper() and len(part) <= ACRONYM for part in word.parts)
 
-    def _is_given(self, word: _Word) -> bool:
+    def _is_given(self, word: Word) -> bool:
         return word.capital and not word.text.isupper() and self._is_name(word) and word.text not in ROLES
 
     def _may_belong(self, place: int) -> bool:
@@ -279,12 +258,16 @@ class _Reading:
             word = self._words[last + 1]
             if not self._joins(last):
                 break
-            particle = word.text.casefold() in PARTICLES and self._capital_follows(last + 1)
-            if not particle and not self._is_initial(last + 1):
+            if "," in self._text[self._words[last].end : word.start] and not self._may_be_name(word):
+                break
+            if not self._is_particle(last + 1) and not self._is_initial(last + 1):
                 if not word.capital or word.text in ROLES or self._is_stranger(word):
                     break
             last += 1
         return self._words[last].end
+
+    def _is_particle(self, place: int) -> bool:
+        return self._words[place].text.casefold() in PARTICLES and self._capital_follows(place)
 
     def _capital_follows(self, place: int) -> bool:
         return (
@@ -295,7 +278,7 @@ class _Reading:
 
     def _runs_in(self, begin: int, end: int, *, sure: bool) -> Iterator[tuple[int, int]]:
         """Names among the words of a label's value."""
-        run: list[_Word] = []
+        run: list[Word] = []
         inside = [word for word in self._words if begin <= word.start and word.end <= end]
         for word in [*inside, None]:
             if word is not None and (
@@ -311,43 +294,11 @@ class _Reading:
                 yield run[0].start, run[-1].end
             run = []
 
-    def _small_name(self, begin: int, end: int) -> tuple[int, int] | None:
-        """A name in small letters: one to four words that are names or unknown, and nothing else."""
+    def _small_name(self, begin: int, end: int, *, sure: bool) -> tuple[int, int] | None:
+        """A name in small letters: one to five words that are names or unknown; where one must stand, any."""
         inside = [word for word in self._words if begin <= word.start and word.end <= end]
-        if not 0 < len(inside) <= 4 or not all(w.initial or self._may_be_name(w) for w in inside):
+        if not 0 < len(inside) <= LONGEST_RUN - 1 or any(map(str.isdigit, self._text[begin:end])):
+            return None
+        if not sure and not all(w.initial or self._may_be_name(w) for w in inside):
             return None
         return inside[0].start, inside[-1].end
-
-
-def _words(text: str) -> Iterator[_Word]:
-    begin = 0
-    for line in text.splitlines(keepends=True):
-        letters = [letter for letter in line if letter.isalpha()]
-        shouted = len(letters) > 8 and sum(letter.islower() for letter in letters) < SHOUTED * len(letters)
-        for match in _WORD.finditer(line):
-            yield _Word(begin + match.start(), begin + match.end(), match.group(), shouted)
-        begin += len(line)
-
-
-def _is_brand(word: str) -> bool:
-    """A capital inside, as products have it; McDonald and O'Brien have it too."""
-    inner = re.search(
-        r"[a-zß-ÿ][A-Z]|[A-Z]{2,}['’]?[a-z]",
-        re.sub(r"^(?:Mc|Mac|O['’]|D['’]|De|Di|La|Le|Van|Fitz|St)(?=[A-Z])", "", word),
-    )
-    return inner is not None and "-" not in word
-
-
-def _inside(word: _Word, spans: Sequence[tuple[int, int]]) -> bool:
-    return any(start <= word.start and word.end <= end for start, end in spans)
-
-
-def _merged(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans in order, those that touch or are parted by a comma, a caret or a blank as one."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if found and (start <= found[-1][1] or re.fullmatch(r"[ ,.^]{0,3}", text[found[-1][1] : start])):
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((start, end))
-    return found

@@ -15,8 +15,11 @@ from random import Random
 from typing import Any
 
 LANGUAGES = {
-    "tuned": ("en_US", "de_DE", "es_ES", "pl_PL", "en_IN", "fr_FR"),
-    "kept_back": ("en_GB", "it_IT", "nl_NL", "tr_TR", "sv_SE", "pt_BR", "cs_CZ", "ro_RO", "id_ID", "hu_HU"),
+    "tuned": (
+        *("en_US", "de_DE", "es_ES", "pl_PL", "en_IN", "fr_FR", "en_GB", "it_IT", "nl_NL", "tr_TR", "sv_SE", "pt_BR"),
+        *("cs_CZ", "ro_RO", "id_ID", "hu_HU"),
+    ),
+    "kept_back": ("en_AU", "en_NZ", "fi_FI", "da_DK", "no_NO", "hr_HR", "lt_LT", "sk_SK", "pt_PT", "vi_VN", "es_MX"),
 }
 _DATES = (
     "%d/%m/%Y",
@@ -106,6 +109,7 @@ def _values(faker: Any, rng: Random) -> dict[str, str]:
         "lower_name": f"{first} {last}".lower(),
         "first": first,
         "last": last,
+        "last2": faker.last_name(),
         "FIRST": first.upper(),
         "LAST": last.upper(),
         "initial": first[0],
