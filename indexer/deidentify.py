@@ -34,6 +34,10 @@ OLDEST_SHOWN = 89.0  # years
 _HOUSE_NUMBER = re.compile(
     r",?[ ]\d{1,4}[A-Za-z]?(?:[-/]\d+)*(?![\w.]*\d)(?=[ ]?[.,;)]|[ ]?$|[ ]?\n|[ ][A-Z])", re.MULTILINE
 )
+# And behind a place or a name, the town's.
+_POST_CODE = re.compile(
+    r",?[ ](?:\d{3}[ ]\d\d|\d{4}-\d{3}|\d{5}(?:-\d{4})?|[A-Z]{1,2}-\d{4,5}|(?<=,[ ])\d{4})(?=[.,;\n]|[ ]?$)", re.MULTILINE
+)
 _TOO_FEW = re.compile(r"[^\W\d_]{4,}")
 _OTHER_SCRIPT = re.compile(
     r"[\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
@@ -160,6 +164,11 @@ def _without(text: str, known: _Known) -> str:
     names = names_of_people(text)
     spans += [Span(start, end, Kind.NAME) for start, end in names]
     spans += [place for start, end in names if (place := _house_at(text, start, end))]
+    spans += [
+        Span(span.end, code.end(), Kind.PLACE)
+        for span in spans
+        if span.kind is not Kind.DATE and span.kind is not Kind.NUMBER and (code := _POST_CODE.match(text, span.end))
+    ]
     spans += [Span(*match.span(), Kind.NAME) for match in _OTHER_SCRIPT.finditer(text)]
     spans += known.spans(text)
     kept = [place.span() for place in PLACEHOLDER.finditer(text)]
@@ -182,11 +191,11 @@ def _house_at(text: str, start: int, end: int) -> Span | None:
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Overlapping spans as one, of the kind of the longest."""
+    """Overlapping spans as one, of the kind of the longest; those that touch and are of one kind too."""
     found: list[Span] = []
     longest = 0
     for span in sorted(spans, key=lambda one: (one.start, -one.end)):
-        if found and span.start < found[-1].end:
+        if found and (span.start < found[-1].end or (span.start == found[-1].end and span.kind is found[-1].kind)):
             kind = span.kind if span.end - span.start > longest else found[-1].kind
             longest = max(longest, span.end - span.start)
             found[-1] = Span(found[-1].start, max(found[-1].end, span.end), kind)

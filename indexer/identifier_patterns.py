@@ -83,6 +83,9 @@ _CONTACTS = (
     r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|info|co\.uk|ac\.uk|org\.uk|nhs\.uk|nhs\.net)\b(?:/[^\s<>\"')\]]*)?",
     rf"(?i:\b(?:tele?(?:phone)?|phone|ph(?=\.?:)|fax|mobile|mob|cell|pager|bleep|beeper|hotline|extension|ext|call(?:ed|back)?|contact|dial|ring)\b"
     rf"[.:#]*\s*(?:(?:no|number|nr|at|on|is|me|us)\b[.:]?\s*){{0,2}})(?P<it>[+(]?(?=(?:[^\n\d]?\d){{4}})\d(?:[\d()./ \u2010-\u2015-]{{2,18}})\d)(?!\d|{_GAP}?(?i:{_UNITS})\b)",
+    rf"(?i:\b(?:tel|telephone|phone|fax|telefax|mobile|reception|queries|secretary|switchboard|helpline|hotline|bleep|pager)\b)[^\n\d]{{0,40}}?"
+    rf"(?P<it>[(+]{{0,2}}(?=(?:[()./ \u2010-\u2015-]{{0,3}}\d){{6}})\d[\d()./ \u2010-\u2015-]*\d)(?!\d|{_GAP}?(?i:{_UNITS})\b)",
+    r"\(\+\d{1,3}\)[ ./-]?\d[\d ./-]{4,16}\d",
     r"(?<![\w.])(?:\+|00)(?=(?:[ ()./\u2010-\u2015-]{0,2}\d){8})[1-9]\d{0,2}[ ./-]?(?:\(\d{1,4}\)[ ./-]?)?\d{1,5}(?:[ ./\u2010-\u2015-]?\d{2,5}){1,5}(?![\w.]\d|\d)",
     rf"(?<![\w.])\(\d{{2,5}}\){_GAP}?\d{{2,4}}(?:[ ./\u2010-\u2015-]?\d{{2,4}}){{1,3}}(?!\d)",
     r"(?<![\w.])0\d{2,4}(?:\s?[ /\u2010-\u2015-]\s?\d{2,8}){1,3}(?![\w.]?\d)",
@@ -122,7 +125,8 @@ _PLACES = (
     rf"{_PROPER}(?:\s{_PROPER}){{0,3}},?\s(?:n[.º°]?\s?)?\d{{1,4}}\b(?:,?\s(?i:piso|puerta|apto|appartamento|int|bl|bloque|esc|ap|sc|et)\.?\s?\w+)*",
     r"\b(?i:p\.?\s?o\.?\s?box|postfach|apartado|boîte postale|b\.p\.)\s*#?\d+",
     r"\b(?:Flat|Apt\.?|Apartment|Suite|Unit|House|Room|Rm\.?|Bed|Bay|Ward|Floor|WARD|ROOM|BED)\s#?(?:No\.?\s)?(?:\d+[A-Za-z]?|[A-Z]\d{1,3}|[A-Z])\b",
-    r"(?i:\b(?:home |postal |street |mailing )?addr(?:ess|\.)?\s*[:=]\s*)(?P<it>[^\n;]{4,120})",
+    r"(?i:\b(?:(?:home |postal |street |mailing )?addr(?:ess|\.)?|(?:gp )?(?:surgery|practice)|residence|town|city)\s*[:=]\s*)(?P<it>[^\n;]{4,120})",
+    rf"(?im:^{_GAP}*(?:home |postal |street |mailing )?address{_GAP}+)(?P<it>(?=\w*\d|[A-ZÀ-Ž])[^\n;]{{4,120}})",
     rf"(?i:\b(?:(?:home|postal|mailing|street|private|current) address(?: is| of)?|(?:lives|lived|living|resid(?:es|ed|ing)|domiciled|resident)(?: at| in| of)|resident)\s)"
     rf"(?P<it>(?=[A-ZÀ-ÖØ-ÞĀ-Ž\d])(?:[^\n;.]|(?<=\b[A-Z][a-z])\.|\.(?=\S|{_GAP}[\d,]|{_GAP}[A-Z]\w*{_GAP}\d)){{3,100}})",
     # Post codes: United Kingdom, United States after a state, Canada, a number and a town after a comma

@@ -34,7 +34,7 @@ LABEL = re.compile(
     rf"(?im)(?<![\w-])(?:(?P<person>(?P<sure>(?:(?:full|patient(?:'s)?|pt\.?|pat\.?|last|first|family|given|middle|maiden|client(?:'s)?)\s|(?<!\w\s))(?:sur|fore)?name)|{_OWN})|(?:(?:{_DONE})\s+(?:on\s+\S+\s+)?by|(?:(?:reporting|referring|requesting|ordering"
     rf"|attending|responsible|primary|supervising|interpreting|treating|admitting|family|consulting|dictating|signing|assistant|senior"
     rf"|junior|lead|staff|second|first|reading)\s+)?(?:{_PEOPLE})(?:\(s\)|s)?(?:\s+name)?|referrer|referral|referred from|cc|copy to"
-    rf"|copies to|c\.c\.|attn|attention|dear|sincerely|regards|signature|signed|dictated|transcribed))(?:{_GAP}*[:=]{_GAP}*|{_GAP}[-–]{_GAP}){_VALUE}"
+    rf"|copies to|c\.c\.|attn|attention|dear|sincerely|regards|signature|signed|dictated|transcribed))(?:{_GAP}*[:=]{_GAP}*|{_GAP}[-–]{_GAP}|(?<=name){_GAP}+(?-i:(?=[A-ZÀ-Ž]))){_VALUE}"
 )
 _FILLERS = (
     r"(?:(?:the|our|your|duty|on-?call|referring|reporting|treating|attending|consultant|senior|junior|primary|specialist|clinical"
@@ -43,12 +43,14 @@ _FILLERS = (
 MENTION = re.compile(
     rf"(?i:(?<![\w-])(?:(?:{_DONE}|seen|examined|assessed|operated|treated|consented|counsel+ed|discussed|agreed|confirmed|communicated|conveyed|telephoned|phoned|faxed"
     rf"|e-?mailed|relayed|given|reported|notified|informed|addressed|sent|shown|presented|attended|accompanied|care|d/w|dw|per|via|acknowledged|written|edited)"
-    rf"(?:\s+(?:on|verbally|personally|directly|again|today|results?|findings?|over the (?:tele)?phone|by (?:tele)?phone|in person|back|\[\w+\]|\S*\d\S*)){{0,4}}"
+    rf"(?:\s+(?:on|off|out|verbally|personally|directly|again|today|results?|findings?|over the (?:tele)?phone|by (?:tele)?phone|in person|back|\[\w+\]|\S*\d\S*)){{0,4}}"
     rf"\s+(?:by|with|to|under|from)|care of|informed|notified|called|phoned|telephoned|paged|contacted|bleeped|d/w|attn|dear|regards,?|sincerely,?|signed,?"
     rf"|thank you,?|thanks,?|named|surnamed|called|nee|née|aka|alias|c/o|(?:his|her|their|the patient['’]s|'s)\s+(?:wife|husband|son|daughter|mother|father|brother|sister"
     rf"|partner|aunt|uncle|cousin|carer|guardian|friend|mum|dad|grandmother|grandfather|niece|nephew),?|(?:wife|husband|son|daughter|mother|father|brother|sister|carer|guardian|daughter of"
     rf"|son of|baby|infant|child|twin|patient|pt|client|gentleman|lady|relative)(?:\s+(?:is|named|called|of|was))?)(?:\s+|\s*[(]\s*){_FILLERS})(?=[(\"]?(?:(?:van|von|de|der|den|di|da|del|bin|al|el)\s)*[A-ZÀ-ÖØ-ÞĀ-Ž])"
 )
+# Behind these a capitalised word is a name, whatever it means: "her husband, Line".
+RELATION = re.compile(r"(?i:\b(?:wife|husband|son|daughter|mother|father|brother|sister|partner)),?\s+$")
 CREDENTIALS = re.compile(
     r",?\s*\(?\b(?:M\.?D\.?|FRCR|FRCP[CE]?|FRCS(?:\(SN\)|Ed)?|FRANZCR|FRACP|FRACS|MBBS|MB\s?BS|MB\s?ChB|MBChB|MB\s?BCh|MRCP|MRCS|MRCPsych|Ph\.?D\.?|FACR|DABR|FFRRCSI|FFR|DMRD|EDiR"
     r"|EDiNR|D\.O\.|R\.N\.|PA-C|CRNP|FNP|ARRT|RT\(R\)(?:\(MR\))?|B\.?Sc\.?|M\.?Sc\.?|MHS|MPH|DNB|DMRE|Consultant (?:Neuro)?[Rr]adiologist|[Cc]onsultant [Nn]euro\w+|[Ss]pecialist [Rr]egistrar"

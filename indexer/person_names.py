@@ -19,6 +19,7 @@ from indexer.name_contexts import (
     MENTION,
     PARTICLES,
     PREFIXES,
+    RELATION,
     ROLES,
     SHOUTED_TITLE,
     TITLE,
@@ -63,7 +64,7 @@ class _Reading:
                     if match.group() in ("MR", "MS"):  # magnetic resonance, multiple sclerosis
                         named = named and self._may_be_name(word) and not self._is_acronym(word)
                 elif word.capital:
-                    named = word.text not in ROLES
+                    named = word.initial or word.text not in ROLES
                 else:
                     named = not self._known(word) or self._is_particle(place)
                 if named:
@@ -87,7 +88,8 @@ class _Reading:
             short_form = first.text.isupper() and not first.shouted and not first.initial and self._is_acronym(first)
             if short_form or self._has_head(place + len(run) - 1):
                 continue
-            if self._words[place].capital and any(self._may_be_name(w) for w in run if not w.initial):
+            sure = RELATION.search(match.group()) and first.text not in ROLES and not self._lists.is_eponym(first.text)
+            if first.capital and (sure or any(self._may_be_name(w) for w in run if not w.initial)):
                 yield self._words[place].start, end
 
     def _with_letters(self) -> Iterator[tuple[int, int]]:

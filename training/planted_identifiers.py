@@ -17,9 +17,10 @@ from typing import Any
 LANGUAGES = {
     "tuned": (
         *("en_US", "de_DE", "es_ES", "pl_PL", "en_IN", "fr_FR", "en_GB", "it_IT", "nl_NL", "tr_TR", "sv_SE", "pt_BR"),
-        *("cs_CZ", "ro_RO", "id_ID", "hu_HU"),
+        *("cs_CZ", "ro_RO", "id_ID", "hu_HU", "en_AU", "en_NZ", "fi_FI", "da_DK", "no_NO", "hr_HR", "lt_LT", "sk_SK"),
+        *("pt_PT", "vi_VN", "es_MX"),
     ),
-    "kept_back": ("en_AU", "en_NZ", "fi_FI", "da_DK", "no_NO", "hr_HR", "lt_LT", "sk_SK", "pt_PT", "vi_VN", "es_MX"),
+    "kept_back": ("en_CA", "en_IE", "en_PH", "nl_BE", "fr_CA", "de_AT", "es_CO", "sl_SI", "et_EE", "lv_LV"),
 }
 _DATES = (
     "%d/%m/%Y",
