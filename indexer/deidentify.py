@@ -36,7 +36,8 @@ _HOUSE_NUMBER = re.compile(
 )
 # And behind a place or a name, the town's.
 _POST_CODE = re.compile(
-    r",?[ ](?:\d{3}[ ]\d\d|\d{4}-\d{3}|\d{5}(?:-\d{4})?|[A-Z]{1,2}-\d{4,5}|(?<=,[ ])\d{4})(?=[.,;\n]|[ ]?$)", re.MULTILINE
+    r",?[ ](?:\d{3}[ ]\d\d|\d{4}-\d{3}|\d{5}(?:-\d{4})?|[A-Z]{1,2}-\d{4,5}|(?<=,[ ])\d{4})(?=[.,;\n]|[ ]?$)",
+    re.MULTILINE,
 )
 _TOO_FEW = re.compile(r"[^\W\d_]{4,}")
 _OTHER_SCRIPT = re.compile(

@@ -73,7 +73,7 @@ _DATES = (
 )  # fmt: skip
 _AGES = (
     r"(?<![\d.])(?P<it>9\d|1[0-2]\d)(?=[- ]?(?i:years?|yrs?|y/?o\b|y\.o\.?|yo\b|y\b)[- ]?(?i:old|of age|o\b|[mf]\b|male|female|man|woman|lady|gentleman|patient)?)",
-    r"(?i:\bage[ds]?\b\s*(?:of|is|was|:|=|-)?\s*)(?P<it>9\d|1[0-2]\d)(?![\d.%])",
+    r"(?i:\bage[ds]?\b\s*(?:of|is|was|:|=|-)?\s*)(?P<it>9\d|1[0-2]\d)(?!\d|[.,]\d|%)",
     r"(?<![\d./<>≥≤])(?P<it>9\d|10\d)(?=[MF]\b)",
     r"(?i:\b(?P<it>ninety(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?|(?:one|a) hundred(?: and \w+)?))(?=[- ]year)",
 )
@@ -82,10 +82,11 @@ _CONTACTS = (
     r"\b(?i:https?|ftp|dicom|file)://[^\s<>\"')\]]+|\b(?i:www)\.[^\s<>\"')\]]+",
     r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|info|co\.uk|ac\.uk|org\.uk|nhs\.uk|nhs\.net)\b(?:/[^\s<>\"')\]]*)?",
     rf"(?i:\b(?:tele?(?:phone)?|phone|ph(?=\.?:)|fax|mobile|mob|cell|pager|bleep|beeper|hotline|extension|ext|call(?:ed|back)?|contact|dial|ring)\b"
-    rf"[.:#]*\s*(?:(?:no|number|nr|at|on|is|me|us)\b[.:]?\s*){{0,2}})(?P<it>[+(]?(?=(?:[^\n\d]?\d){{4}})\d(?:[\d()./ \u2010-\u2015-]{{2,18}})\d)(?!\d|{_GAP}?(?i:{_UNITS})\b)",
-    rf"(?i:\b(?:tel|telephone|phone|fax|telefax|mobile|reception|queries|secretary|switchboard|helpline|hotline|bleep|pager)\b)[^\n\d]{{0,40}}?"
+    rf"[.:#]*\s*(?:(?:no|number|nr|at|on|is|me|us|back)\b[.:]?\s*){{0,3}})(?P<it>[+(]?(?=(?:[^\n\d]?\d){{4}})\d(?:[\d()./ \u2010-\u2015-]{{2,18}})\d)(?!\d|{_GAP}?(?i:{_UNITS})\b)",
+    rf"(?i:\b(?:tel|telephone|phone|fax|telefax|mobile|reception|queries|results line|call back|called back|secretary|switchboard|helpline|hotline|bleep|pager)\b)[^\n\d]{{0,40}}?"
     rf"(?P<it>[(+]{{0,2}}(?=(?:[()./ \u2010-\u2015-]{{0,3}}\d){{6}})\d[\d()./ \u2010-\u2015-]*\d)(?!\d|{_GAP}?(?i:{_UNITS})\b)",
     r"\(\+\d{1,3}\)[ ./-]?\d[\d ./-]{4,16}\d",
+    r"(?<=\d{4}) ?(?:x|ext\.?|extension) ?\d{2,6}\b",
     r"(?<![\w.])(?:\+|00)(?=(?:[ ()./\u2010-\u2015-]{0,2}\d){8})[1-9]\d{0,2}[ ./-]?(?:\(\d{1,4}\)[ ./-]?)?\d{1,5}(?:[ ./\u2010-\u2015-]?\d{2,5}){1,5}(?![\w.]\d|\d)",
     rf"(?<![\w.])\(\d{{2,5}}\){_GAP}?\d{{2,4}}(?:[ ./\u2010-\u2015-]?\d{{2,4}}){{1,3}}(?!\d)",
     r"(?<![\w.])0\d{2,4}(?:\s?[ /\u2010-\u2015-]\s?\d{2,8}){1,3}(?![\w.]?\d)",

@@ -45,7 +45,7 @@ MENTION = re.compile(
     rf"|e-?mailed|relayed|given|reported|notified|informed|addressed|sent|shown|presented|attended|accompanied|care|d/w|dw|per|via|acknowledged|written|edited)"
     rf"(?:\s+(?:on|off|out|verbally|personally|directly|again|today|results?|findings?|over the (?:tele)?phone|by (?:tele)?phone|in person|back|\[\w+\]|\S*\d\S*)){{0,4}}"
     rf"\s+(?:by|with|to|under|from)|care of|informed|notified|called|phoned|telephoned|paged|contacted|bleeped|d/w|attn|dear|regards,?|sincerely,?|signed,?"
-    rf"|thank you,?|thanks,?|named|surnamed|called|nee|née|aka|alias|c/o|(?:his|her|their|the patient['’]s|'s)\s+(?:wife|husband|son|daughter|mother|father|brother|sister"
+    rf"|thank you,?|thanks,?|named|surnamed|called|cc|nee|née|aka|alias|c/o|(?:his|her|their|the patient['’]s|'s)\s+(?:wife|husband|son|daughter|mother|father|brother|sister"
     rf"|partner|aunt|uncle|cousin|carer|guardian|friend|mum|dad|grandmother|grandfather|niece|nephew),?|(?:wife|husband|son|daughter|mother|father|brother|sister|carer|guardian|daughter of"
     rf"|son of|baby|infant|child|twin|patient|pt|client|gentleman|lady|relative)(?:\s+(?:is|named|called|of|was))?)(?:\s+|\s*[(]\s*){_FILLERS})(?=[(\"]?(?:(?:van|von|de|der|den|di|da|del|bin|al|el)\s)*[A-ZÀ-ÖØ-ÞĀ-Ž])"
 )

@@ -64,7 +64,7 @@ class _Reading:
                     if match.group() in ("MR", "MS"):  # magnetic resonance, multiple sclerosis
                         named = named and self._may_be_name(word) and not self._is_acronym(word)
                 elif word.capital:
-                    named = word.initial or word.text not in ROLES
+                    named = word.initial or word.text not in ROLES or self._lists.is_name(word.text)
                 else:
                     named = not self._known(word) or self._is_particle(place)
                 if named:
@@ -120,11 +120,11 @@ class _Reading:
             first = last = place
             while first > 0 and self._joins(first - 1) and self._may_belong(first - 1):
                 first -= 1
-            while first > 0 and self._words[first - 1].text in PREFIXES and self._joins(first - 1):
+            while first > 0 and self._words[first - 1].text.lower() in PREFIXES and self._joins(first - 1):
                 first -= 1
             while last + 1 < len(self._words) and self._joins(last):
-                particle = self._words[last + 1].text in PREFIXES and self._capital_follows(last + 1)
-                if not (particle or self._words[last].text in PREFIXES or self._may_belong(last + 1)):
+                particle = self._words[last + 1].text.lower() in PREFIXES and self._capital_follows(last + 1)
+                if not (particle or self._words[last].text.lower() in PREFIXES or self._may_belong(last + 1)):
                     break
                 last += 1
             yield self._words[first].start, self._words[last].end

@@ -18,9 +18,12 @@ LANGUAGES = {
     "tuned": (
         *("en_US", "de_DE", "es_ES", "pl_PL", "en_IN", "fr_FR", "en_GB", "it_IT", "nl_NL", "tr_TR", "sv_SE", "pt_BR"),
         *("cs_CZ", "ro_RO", "id_ID", "hu_HU", "en_AU", "en_NZ", "fi_FI", "da_DK", "no_NO", "hr_HR", "lt_LT", "sk_SK"),
-        *("pt_PT", "vi_VN", "es_MX"),
+        *("pt_PT", "vi_VN", "es_MX", "en_CA", "en_IE", "nl_BE", "fr_CA", "de_AT", "es_CO", "sl_SI", "et_EE", "lv_LV"),
     ),
-    "kept_back": ("en_CA", "en_IE", "en_PH", "nl_BE", "fr_CA", "de_AT", "es_CO", "sl_SI", "et_EE", "lv_LV"),
+    "kept_back": (
+        *("de_CH", "fr_CH", "es_AR", "az_AZ", "ga_IE", "es_CL", "en_PK", "yo_NG", "ha_NG", "zu_ZA", "en_KE", "en_NG"),
+        *("en_TH", "fr_DZ"),
+    ),
 }
 _DATES = (
     "%d/%m/%Y",
