@@ -1,7 +1,7 @@
 """Words in reports: FTS5 over sentences and over whole reports, safe for any text that a user types.
 
 The words of a question are cut into tokens here and handed to FTS5 in quotes, so its query syntax is never reached.
-Text and question are folded alike (`fold`). What the words mean is left to the search floor.
+Text and question are folded alike (`fold`), and the placeholders of identifiers are no words. What the words mean is left to the search floor.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from indexer.cases import Assertion, Report, WordMatch
 from indexer.finding_words import fold
+from indexer.identifier_patterns import PLACEHOLDER
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -51,18 +52,18 @@ def tokens_of(text: str) -> tuple[str, ...]:
 
 def index_sentence(database: Database, sentence_id: int, text: str, assertion: str) -> None:
     statement = f"INSERT INTO {_SENTENCES} (rowid, {Assertion(assertion)}) VALUES (?, ?)"  # noqa: S608
-    database.execute(statement, (sentence_id, searchable(text)))
+    database.execute(statement, (sentence_id, searchable(PLACEHOLDER.sub(" ", text))))
 
 
 def index_report(database: Database, examination_id: int, report: Report, diagnosis: str | None) -> None:
     """The whole report, sorted by assertion, with the diagnosis that came beside it."""
     columns = [
-        searchable("\n".join(one.text for one in report.sentences if one.assertion == assertion))
+        searchable(PLACEHOLDER.sub(" ", "\n".join(one.text for one in report.sentences if one.assertion == assertion)))
         for assertion in ASSERTIONS
     ]
     marks = ", ".join("?" * (len(columns) + 2))
     statement = f"INSERT INTO {_REPORTS} (rowid, {', '.join(ASSERTIONS)}, diagnosis) VALUES ({marks})"  # noqa: S608
-    database.execute(statement, (examination_id, *columns, searchable(diagnosis or "")))
+    database.execute(statement, (examination_id, *columns, searchable(PLACEHOLDER.sub(" ", diagnosis or ""))))
 
 
 def search_words(

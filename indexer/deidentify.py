@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from indexer.cases import Draft, Report, Sentence
-from indexer.identifier_patterns import Kind, Span, shaped_identifiers
+from indexer.identifier_patterns import PLACEHOLDER, Kind, Span, shaped_identifiers
 from indexer.known_words import known_words
 from indexer.person_names import names_of_people
 from indexer.report_text import read_again
@@ -27,7 +27,6 @@ AS_GIVEN = "stored as given, said to be de-identified"
 SHORTEST_WORD, SHORTEST_NUMBER = 3, 4  # of a known identifier: "A" and "12" stand in every report
 FOREIGN = 0.5  # share of unknown words in small letters above which a text is not in English; German has over 0.8
 FEWEST_WORDS = 12  # of four letters and more, to judge a language by
-PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(Kind)})\]")
 OLDEST_SHOWN = 89.0  # years
 
 # A number behind a name that counts nothing: "Asnyka 97/10", not "Kowalski 3 days later".
@@ -92,6 +91,11 @@ def without_identifiers(text: str, identifiers: Iterable[str] = ()) -> str:
     return _without(text, _Known(identifiers))
 
 
+def identifiers_in(text: str, identifiers: Iterable[str] = ()) -> list[Span]:
+    """Where identifiers stand in a text, in order."""
+    return _spans(text, _Known(identifiers))
+
+
 def names_something(text: str) -> bool:
     """Whether the name of a file or folder may tell of a person: a name, a strange word, a date, or a long number."""
     words = re.sub(r"[_.]+", " ", text)
@@ -116,9 +120,9 @@ class _Known:
         }
         for whole in wholes:
             for part in re.split(r"[\W_]+", whole):
-                if part.isdigit() and len(part) >= SHORTEST_NUMBER:
-                    tokens.add(part)
-                elif len(part) >= SHORTEST_WORD and not part.isdigit() and not lists.knows(part):
+                if (part.isdigit() and len(part) >= SHORTEST_NUMBER) or (
+                    len(part) >= SHORTEST_WORD and not part.isdigit() and not lists.knows(part)
+                ):
                     tokens.add(part)
         ordered = sorted(tokens, key=len, reverse=True)
         inner = "|".join(r"[\s,^_]+".join(map(re.escape, re.split(r"[\s,^_]+", token))) for token in ordered)
@@ -161,6 +165,15 @@ def _scrubbed(text: str, known: _Known) -> str:
 
 
 def _without(text: str, known: _Known) -> str:
+    pieces, done = [], 0
+    for span in _spans(text, known):
+        pieces += [text[done : span.start], f"[{span.kind}]"]
+        done = span.end
+    return "".join([*pieces, text[done:]])
+
+
+def _spans(text: str, known: _Known) -> list[Span]:
+    """What goes, in order and without overlaps; placeholders that are there already stay."""
     spans = list(shaped_identifiers(text))
     names = names_of_people(text)
     spans += [Span(start, end, Kind.NAME) for start, end in names]
@@ -168,26 +181,22 @@ def _without(text: str, known: _Known) -> str:
     spans += [
         Span(span.end, code.end(), Kind.PLACE)
         for span in spans
-        if span.kind is not Kind.DATE and span.kind is not Kind.NUMBER and (code := _POST_CODE.match(text, span.end))
+        if span.kind not in (Kind.DATE, Kind.NUMBER) and (code := _POST_CODE.match(text, span.end))
     ]
     spans += [Span(*match.span(), Kind.NAME) for match in _OTHER_SCRIPT.finditer(text)]
     spans += known.spans(text)
     kept = [place.span() for place in PLACEHOLDER.finditer(text)]
-    spans = [one for one in spans if not any(start < one.end and one.start < end for start, end in kept)]
-    pieces, done = [], 0
-    for span in _joined(spans):
-        pieces += [text[done : span.start], f"[{span.kind}]"]
-        done = span.end
-    return "".join([*pieces, text[done:]])
+    return _joined(one for one in spans if not any(start < one.end and one.start < end for start, end in kept))
 
 
 def _house_at(text: str, start: int, end: int) -> Span | None:
     """The address that a strange name with a number beside it is: "289 Diane Spurs", "Asnyka 97/10"."""
     before = re.search(r"(?<![\d.,:;=/-])\d{1,5}[A-Za-z]?(?:[-/]\d+)*,?[ ]$", text[max(0, start - 14) : start])
     behind = _HOUSE_NUMBER.match(text, end)
-    if before:
+    if before and not re.match(r"(?:19|20)\d\d\b", before.group()):
         way = re.compile(r"[ ][A-Z][a-z]+\b(?:[ .,]+(?:Apt|Suite|Flat|Unit)\.?[ ]?\w+)?").match(text, end)
-        return Span(start - len(before.group()), way.end() if way else end, Kind.PLACE)
+        if way or re.match(r",|[ ]?(?:\n|$)", text[end:]):
+            return Span(start - len(before.group()), way.end() if way else end, Kind.PLACE)
     return Span(start, behind.end(), Kind.PLACE) if behind else None
 
 

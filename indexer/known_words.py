@@ -7,6 +7,7 @@ a name stands in a text is left to `person_names`.
 from __future__ import annotations
 
 import gzip
+import tomllib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,22 +20,9 @@ _SPELT = 9  # and of one that may be misspelt: shorter ones are too near to name
 _PART = 4  # letters of each of the two
 _LIGATURES = {ord("ß"): "ss", ord("œ"): "oe", ord("æ"): "ae", ord("ø"): "o", ord("ł"): "l", ord("đ"): "d"}
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
-# Joined to a known word they make another one.
-_PREFIXES = (
-    "anti auto bi cardio cerebello cerebro chemo cranio de dermo dis endo epi extra fibro fronto gastro haemo hemi hemo"
-    " hyper hypo in infra inter intra iso juxta leuko leuco macro mega meso meta micro mid mono multi myelo neo neuro non"
-    " occipito oculo over para parieto peri poly post pre pseudo radio re retro semi spino steno sub super supra temporo"
-    " thalamo thrombo trans tri ultra un under uni vaso ventriculo vertebro"
-).split()
-# No name ends like these, and new words of medicine do.
-_ENDINGS = tuple(
-    (
-        "emia aemia osis itis oma omas pathy trophy plasia plastic algia ectomy otomy ostomy graphy gram scopy ology genesis"
-        " genic lysis penia philia plegia paresis rrhage rrhoea stenosis uria micin oline butol amine aminase intensity oxane bacter bacterium cysteine phosphonates scopic iform bacillus coccus mycin cillin azole zolam"
-        " zepam olol sartan statin platin rubicin cycline floxacin dronate triptan cortisone tidine glossia cephaly megaly"
-        " cytosis blast mab inib vir tericin idase erase ation ization isation"
-    ).split()
-)
+_FORMS: Mapping[str, str] = tomllib.loads(files("indexer").joinpath("data", "name_words.toml").read_text("utf-8"))
+_PREFIXES = tuple(_FORMS["word_prefixes"].split())  # joined to a known word they make another one
+_ENDINGS = tuple(_FORMS["word_endings"].split())  # no name ends like these, and new words of medicine do
 
 
 @dataclass(frozen=True, slots=True)

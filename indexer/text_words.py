@@ -1,4 +1,4 @@
-"""The words of a text with their places, for telling names among them; which of them are names is left to `person_names`."""
+"""The words of a text with their places; which of them are names is left to `person_names`."""
 
 from __future__ import annotations
 

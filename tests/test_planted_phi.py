@@ -35,7 +35,14 @@ from search_api.engine import SearchEngine
 from search_api.export import Format, export
 
 GIVEN, NAME, DOCTOR, STREET, TOWN = "Quillaby", "Zyxelmann", "Brathwick", "Plumtree", "Ashgrove"
-MRN, ACCESSION, PHONE, BORN, MAIL, UID = "84736251", "QX-2019-004711", "020 7946 0991", "17/11/1963", "qz9@", "840.99317"
+MRN, ACCESSION, PHONE, BORN, MAIL, UID = (
+    "84736251",
+    "QX-2019-004711",
+    "020 7946 0991",
+    "17/11/1963",
+    "qz9@",
+    "840.99317",
+)
 TOKENS = (GIVEN, NAME, DOCTOR, STREET, MRN, "004711", "7946 0991", BORN, "1963-11-17", "19631117", MAIL, UID)
 
 REPORT = f"""Patient name: {NAME.upper()}^{GIVEN.upper()}  DOB: {BORN}  MRN: {MRN}

@@ -48,6 +48,17 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         """What report sentences say of findings, against labels: present, absent, uncertain, historical, ..."""
         _publish([_assertions_chapter(_needed(text, "--text"))], html, as_json)
 
+    @evaluate.command("deidentification")
+    def deidentification(
+        text: TextFolder = None,
+        lines: Annotated[int, typer.Option(min=1, help="Lines of each template.")] = 200,
+        seed: Annotated[int, typer.Option(help="Seed of names, addresses and numbers.")] = 1,
+        html: Html = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Planted identifiers that remain in reports, and words that are taken out wrongly."""
+        _publish([_deidentification_chapter(text, lines, seed)], html, as_json)
+
     @evaluate.command("vision")
     def vision(
         dataset: Dataset = None,
@@ -179,6 +190,13 @@ def _assertions_chapter(text: Path) -> Chapter:
 
     figures = evaluate_assertions(text)
     return Chapter("Assertions in report sentences", assertions_table(figures), figures)
+
+
+def _deidentification_chapter(text: Path | None, lines: int, seed: int) -> Chapter:
+    from training.evaluation_deidentification import deidentification_table, evaluate_deidentification
+
+    figures = evaluate_deidentification(lines, seed, text)
+    return Chapter("De-identification of report text", deidentification_table(figures), figures)
 
 
 def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -> list[Chapter]:

@@ -37,6 +37,22 @@ def mean_interval(
     )
 
 
+def wilson_interval(hits: int, total: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927), which holds near 0 and 1 as well; (0, 1) for nothing counted.
+
+    >>> low, high = wilson_interval(0, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.0, 0.037)
+    """
+    if not total:
+        return 0.0, 1.0
+    share, z = hits / total, 1.959964
+    centre = share + z * z / (2 * total)
+    spread = z * float(np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)))
+    scale = 1 + z * z / total
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
 def area_under_curve(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half."""
     from scipy.stats import rankdata

@@ -1,9 +1,9 @@
 """The word lists that de-identification tells names by: `python -m training.known_words`.
 
-`known_words.txt.gz` holds words that are written small: of SCOWL's English lists, of the shared text (open licences only)
-and of its terms. `names.txt.gz` holds names of the United States' census of 1990, the most frequent first. A word that is
-a name, and that no text of the field writes small, is not taken for a known word. How the lists are used is left to
-`indexer.known_words`.
+`known_words.txt.gz` holds words that are written small: of SCOWL's English lists, of the shared text (open licences
+only) and of its terms. `names.txt.gz` holds names of the United States' census of 1990, the most frequent first. A word
+that is a name, and that no text of the field writes small, is not taken for a known word. How the lists are used is
+left to `indexer.known_words`.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def planted_lines(half: str, count: int, seed: int) -> Iterator[Planted]:
     """`count` lines of each template of a half. Raises FakerMissing."""
     source = files("training") / "teaching" / "planted_identifiers.toml"
     templates = tomllib.loads(source.read_text("utf-8"))[half]
-    rng = Random(seed)  # noqa: S311
+    rng = Random(seed)
     fakers = _fakers(LANGUAGES[half], seed)
     for kind, texts in templates.items():
         for text in texts:

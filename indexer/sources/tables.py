@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from importlib.resources import files
 from pathlib import Path
 
 from indexer.cases import FilterError, Refused, Report, Section, parse_sex
@@ -40,11 +42,9 @@ _ALIASES = {
 _COLUMN = {alias: name for name, aliases in _ALIASES.items() for alias in aliases}
 # Columns that tell who somebody is, by the parts of their titles; their values are looked for in the texts.
 _IDENTIFYING = frozenset(
-    "name names surname forename forenames firstname lastname given family middle maiden alias initials mrn nhs ssn chi accession"
-    " hospital birth birthdate dob born address street city town zip postcode post postal phone telephone tel mobile fax mail email"
-    " physician doctor radiologist radiographer technologist operator referrer referring requesting reporting consultant surgeon gp"
-    " institution clinic ward station serial uid insurance guardian kin mother father spouse wife husband contact number identifier"
-    " record chart account episode employer".split()
+    tomllib.loads(files("indexer").joinpath("data", "name_words.toml").read_text("utf-8"))[
+        "identifying_columns"
+    ].split()
 )
 _SECTIONS = (Section.FINDINGS, Section.IMPRESSION, Section.INDICATION, Section.TECHNIQUE, Section.COMPARISON)
 _MISSING = frozenset({"", "n/a", "na", "nan", "none", "null", "-"})
