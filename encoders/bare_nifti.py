@@ -10,7 +10,13 @@ import gzip
 from encoders.nifti import GZIP_MAGIC, VolumeError, VolumeLimits, read_stored
 
 # Offset and length of the fields that hold free text (nifti1.h, nifti2.h).
-_TEXTS_1 = {"data_type": (4, 10), "db_name": (14, 18), "descrip": (148, 80), "aux_file": (228, 24), "intent_name": (328, 16)}
+_TEXTS_1 = {
+    "data_type": (4, 10),
+    "db_name": (14, 18),
+    "descrip": (148, 80),
+    "aux_file": (228, 24),
+    "intent_name": (328, 16),
+}
 _TEXTS_2 = {"descrip": (240, 80), "aux_file": (320, 24), "intent_name": (508, 16), "unused_str": (525, 15)}
 _OFFSET_1, _OFFSET_2 = (108, "f4"), (168, "i8")  # vox_offset
 

@@ -1,7 +1,8 @@
 """Words in reports: FTS5 over sentences and over whole reports, safe for any text that a user types.
 
 The words of a question are cut into tokens here and handed to FTS5 in quotes, so its query syntax is never reached.
-Text and question are folded alike (`fold`), and the placeholders of identifiers are no words. What the words mean is left to the search floor.
+Text and question are folded alike (`fold`), and the placeholders of identifiers are no words. What the words mean is
+left to the search floor.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Taking identifiers out of what ingest stores: report text, diagnosis, provenance. What is found becomes `[name]`,
-`[date]` and so on.
+"""Taking identifiers out of what ingest stores: report text, diagnosis, provenance become free of names and numbers.
 
-Dates become a placeholder and are not shifted: a shifted date is a false one, and "compared with [date]" reads as well.
-A second, simpler look at what is left refuses what still holds an identifier; a text that cannot be read is refused too.
-Finding identifiers is left to `identifier_patterns` and `person_names`.
+What is found becomes `[name]`, `[date]` and so on. Dates are not shifted: a shifted date is a false one, and "compared
+with [date]" reads as well. A second, simpler look at what is left refuses an examination that may still hold an
+identifier, and one whose text is not in English. Finding identifiers is left to `identifier_patterns` and
+`person_names`; what was measured, and which libraries were tried, stands in docs/deidentification.md.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ FOREIGN = 0.5  # share of unknown words in small letters above which a text is n
 FEWEST_WORDS = 12  # of four letters and more, to judge a language by
 OLDEST_SHOWN = 89.0  # years
 
+# Of spans that are alike: what has a shape of its own is believed first.
+_RANK = (Kind.DATE, Kind.NUMBER, Kind.CONTACT, Kind.PLACE, Kind.AGE, Kind.NAME)
 # A number behind a name that counts nothing: "Asnyka 97/10", not "Kowalski 3 days later".
 _HOUSE_NUMBER = re.compile(
     r",?[ ]\d{1,4}[A-Za-z]?(?:[-/]\d+)*(?![\w.]*\d)(?=[ ]?[.,;)]|[ ]?$|[ ]?\n|[ ][A-Z])", re.MULTILINE
@@ -113,6 +115,8 @@ class _Known:
 
     def __init__(self, identifiers: Iterable[str]) -> None:
         wholes = {" ".join(one.split()) for one in identifiers}
+        # "Stone, Penny" is Penny Stone as well.
+        wholes |= {f"{first} {last}" for last, comma, first in (one.partition(", ") for one in wholes) if comma}
         lists = known_words()
         tokens = {one for one in wholes if _tells(one) and not all(map(lists.knows, re.findall(r"[^\W\d_]+", one)))}
         tokens |= {
@@ -204,9 +208,11 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     """Overlapping spans as one, of the kind of the longest; those that touch and are of one kind too."""
     found: list[Span] = []
     longest = 0
-    for span in sorted(spans, key=lambda one: (one.start, -one.end)):
+    for span in sorted(spans, key=lambda one: (one.start, -one.end, _RANK.index(one.kind))):
         if found and (span.start < found[-1].end or (span.start == found[-1].end and span.kind is found[-1].kind)):
             kind = span.kind if span.end - span.start > longest else found[-1].kind
+            if {span.kind, found[-1].kind} == {Kind.NAME, Kind.PLACE}:
+                kind = Kind.PLACE
             longest = max(longest, span.end - span.start)
             found[-1] = Span(found[-1].start, max(found[-1].end, span.end), kind)
         else:

@@ -41,7 +41,10 @@ _OWN = (
     r"|next of kin|nok|mother|father|spouse|wife|husband|son|daughter|guardian|carer|parent|emergency contact"
     r"|contact(?: person)?|insured|subscriber|employer"
 )
-_VALUE = rf"(?P<it>[^\n;|]{{2,90}}?)(?={_GAP}{{3,}}|\t|[;|\n]|$|(?<=[^\W\d_]{{2}})\.(?:\s|$)|{_GAP}(?:[A-Z][\w/-]*{_GAP}?){{1,3}}:)"
+_VALUE = (
+    rf"(?P<it>[^\n;|]{{2,90}}?)"
+    rf"(?={_GAP}{{3,}}|\t|[;|\n]|$|(?<=[^\W\d_]{{2}})\.(?:\s|$)|{_GAP}(?:[A-Z][\w/-]*{_GAP}?){{1,3}}:)"
+)
 LABEL = re.compile(
     rf"(?im)(?<![\w-])(?:(?P<person>(?P<sure>(?:(?:full|patient(?:'s)?|pt\.?|pat\.?|last|first|family|given|middle"
     rf"|maiden|client(?:'s)?)\s|(?<!\w\s))(?:sur|fore)?name)|{_OWN})|(?:(?:{_DONE})\s+(?:on\s+\S+\s+)?by"

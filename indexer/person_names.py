@@ -28,6 +28,7 @@ from indexer.text_words import SHORT, Word, is_brand, is_inside, merged, words_o
 
 LONGEST_RUN = 6  # words of one name: "Dr Maria del Carmen Ortega Ruiz"
 ACRONYM = 6  # letters: a longer word in capitals that nobody knows is a name
+_GOES_ON = re.compile(r"\.[,;]?[^\S\n](?=[a-z])")
 _BETWEEN = re.compile(r"\.?[^\S\n]{0,3}|[.,]?[^\S\n]|\^|,[^\S\n]?|[^\S\n]?&[^\S\n]?")
 
 
@@ -142,13 +143,13 @@ class _Reading:
         for place, word in enumerate(self._words[:-1]):
             follower = self._words[place + 1]
             between = self._text[word.end : follower.start]
-            if self._is_given(word) and follower.initial and between == " " and self._begins_sentence(place):
-                if re.match(r"\.[,;]?[^\S\n](?=[a-z])", self._text[follower.end :]):
-                    yield word.start, follower.end  # "Kiss Z. attended late"
+            behind = _GOES_ON.match(self._text, follower.end) if follower.initial and between == " " else None
+            if behind and self._is_given(word) and self._begins_sentence(place):
+                yield word.start, follower.end  # "Kiss Z. attended late"
             before = self._text[max(0, word.start - 1) : word.start]
             if (
                 not word.initial
-                or before in "/°%" * bool(before)
+                or before in ("/", "°", "%")
                 or between not in (". ", ".", ".-")
                 or not self._is_given(follower)
             ):
@@ -161,11 +162,10 @@ class _Reading:
         found = {w.text.casefold() for w in self._words if is_inside(w, [*strong, *weak]) and len(w.text) > SHORT}
         titled = {w.text for w in self._words if is_inside(w, strong) and w.capital and len(w.text) >= SHORT} - ROLES
         for place, word in enumerate(self._words):
-            if word.text.casefold() in found and not self._known(word) and not self._is_eponym_here(place):
+            strange = word.text.casefold() in found and not self._known(word) and not self._is_eponym_here(place)
+            sure = word.text in titled and not (word.shouted or self._begins_sentence(place) or self._has_head(place))
+            if strange or sure:
                 yield word.start, word.end
-            elif word.text in titled and not word.shouted and not self._begins_sentence(place):
-                if not self._has_head(place):
-                    yield word.start, word.end
 
     # Words
 
@@ -262,9 +262,9 @@ class _Reading:
                 break
             if "," in self._text[self._words[last].end : word.start] and not self._may_be_name(word):
                 break
-            if not self._is_particle(last + 1) and not self._is_initial(last + 1):
-                if not word.capital or word.text in ROLES or self._is_stranger(word):
-                    break
+            stranger = not word.capital or word.text in ROLES or self._is_stranger(word)
+            if stranger and not self._is_particle(last + 1) and not self._is_initial(last + 1):
+                break
             last += 1
         return self._words[last].end
 

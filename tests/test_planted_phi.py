@@ -1,4 +1,4 @@
-"""Identifiers planted everywhere that a source can hold them, and looked for everywhere that the product writes or says.
+"""Identifiers planted wherever a source can hold them, and looked for wherever the product writes or says something.
 
 Planted: report text, table columns, names of files, folders and tables, NIfTI texts and extensions, gzip headers, JSON
 sidecars, an uploaded file. Looked for: the data directory byte for byte, exports, every answer of the site, logs, what

@@ -133,6 +133,6 @@ def _values(faker: Any, rng: Random) -> dict[str, str]:
         ),
         "nhs": f"{rng.randint(100, 999)} {rng.randint(100, 999)} {rng.randint(1000, 9999)}",
         "ssn": f"{rng.randint(100, 899)}-{rng.randint(10, 99)}-{rng.randint(1000, 9999)}",
-        "uid": f"1.2.840.{rng.randint(10000, 999999)}.{rng.randint(2, 99)}.{rng.randint(10**6, 10**9)}.{rng.randint(1, 99)}",
+        "uid": f"1.2.840.{rng.randint(10**4, 10**6)}.{rng.randint(2, 99)}.{rng.randint(10**6, 10**9)}.4",
         "serial": f"{rng.choice('ABKMS')}{rng.randint(10000, 999999)}",
     }
