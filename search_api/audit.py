@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,6 +41,7 @@ from search_api.metrics import Metrics
 # Slices come by the dozen: those of a case that a record of the same person names are part of that record so long.
 SHOWN_SECONDS = 3600.0
 MOST_SHOWN = 100_000
+AUDIT_THREADS = 4  # they take turns at the lock
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -58,6 +60,8 @@ class Audited:
         self._trail = trail
         self._metrics = metrics
         self._shown = _Shown()
+        # Threads of its own: a record must not stand in the queue of searches that it would let out.
+        self._threads = anyio.CapacityLimiter(AUDIT_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or is_open(scope["path"]):
@@ -89,7 +93,7 @@ class Audited:
     async def _check(self) -> None:
         """Raises Problem where no record could be written, before anything is looked up."""
         try:
-            await anyio.to_thread.run_sync(self._trail.check)
+            await anyio.to_thread.run_sync(self._trail.check, limiter=self._threads)
         except AuditError as error:
             self._metrics.audit_failures.inc()
             raise unwritable(error) from error
@@ -113,7 +117,7 @@ class Audited:
             return None
         began = time.perf_counter()
         try:
-            await anyio.to_thread.run_sync(self._trail.append, asking.entry(action, status))
+            await anyio.to_thread.run_sync(self._trail.append, asking.entry(action, status), limiter=self._threads)
         except AuditError as error:
             self._metrics.audit_failures.inc()
             return unwritable(error)

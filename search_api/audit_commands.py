@@ -94,10 +94,12 @@ def prune_records(
     as_json: AsJson = False,
 ) -> None:
     """Delete records past the time that you keep them; a record with their number and last hash takes their place."""
-    act_of_command(context).written = True  # pruning writes its own record, which carries the chain on
+    act = act_of_command(context)
+    act.asks(before=before)
     with said(as_json):
         _check_day("before", before)
         count = prune(data_directory(data), before, login())
+    act.written = count > 0  # what was deleted has its record already, which carries the chain on
     typer.echo(json.dumps({"status": "done", "records": count}) if as_json else f"{count} records deleted.")
 
 

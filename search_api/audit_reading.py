@@ -126,8 +126,13 @@ def _snapshot(folder: Path) -> list[tuple[Path, int]]:
     """The files and how long they are between two appends."""
     if not folder.is_dir():
         raise AuditError("audit_missing", "There is no audit here.", "Name the data directory with --data.")
-    with locked(folder, fcntl.LOCK_SH):
-        return [(file, file.stat().st_size) for file in files_of(folder)]
+    try:
+        with locked(folder, fcntl.LOCK_SH):
+            return [(file, file.stat().st_size) for file in files_of(folder)]
+    except OSError as error:
+        raise AuditError(
+            "audit_unavailable", "The audit cannot be read.", "Read it as its owner, from a disk that can be written."
+        ) from error
 
 
 def _lines(file: Path, size: int) -> Iterator[bytes]:
