@@ -34,10 +34,9 @@ from search_api.audit_acts import act_of
 from search_api.errors import Problem, busy
 from search_api.metrics import Metrics
 from search_api.settings import Settings
-from search_api.volume_worker import OPTIONS
+from search_api.volume_worker import LONGEST_HEADER, OPTIONS
 
 _ROOT = Path(__file__).parent.parent
-_LONGEST_HEADER = 64 * 1024  # the worker's line of JSON
 _MOST_FIELDS = 64
 _FIELD_BYTES = 128 * 1024
 _WAIT_STEP = 0.05  # seconds
@@ -61,11 +60,15 @@ class Upload:
 
 
 class UploadReader:
-    """Reads uploads, no more than `settings.uploads` at a time; made once an application."""
+    """Reads `settings.uploads` at a time, receives or lets wait some more, refuses the rest; made once an application.
+
+    An upload is received before it takes one of the slots, so that a slow sender keeps nobody from being read.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._places = threading.BoundedSemaphore(settings.uploads + settings.uploads_waiting)
         self._slots = threading.BoundedSemaphore(settings.uploads)
 
     @asynccontextmanager
@@ -74,32 +77,34 @@ class UploadReader:
     ) -> AsyncIterator[Upload]:
         """The upload of a request, whose files are gone when the context ends.
 
-        The slot is held until then, so that encoding is bounded as well. `fields` are the names that the call knows
+        A slot is held until then, so that encoding is bounded as well. `fields` are the names that the call knows
         beside `files`, `sequences`, `sequence_hint` and `frame`.
 
         Raises
         ------
         Problem
-            503 when all slots are taken, 415 for another kind of body, 400 for a malformed one
+            503 when too many are waiting or no slot comes free, 415 for another kind of body, 400 for a malformed one
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
             raise Problem(
                 415, "not_multipart", "Expected the files as multipart/form-data.", "Send them in the part `files`."
             )
-        await self._take_slot()
+        if not self._places.acquire(blocking=False):
+            raise busy("Too many uploads are waiting.")
         self._metrics.uploads.inc()
         try:
             form = await self._form(request)
             try:
                 upload = _upload_of(form, fields, self._settings, files_needed=files_needed)
                 act_of(request.scope).asks(**_asked(upload))
-                yield upload
+                async with self._slot():
+                    yield upload
             finally:
                 await form.close()
         finally:
             self._metrics.uploads.dec()
-            self._slots.release()
+            self._places.release()
 
     async def volumes(self, upload: Upload) -> tuple[Volume, ...]:
         """The volumes of an upload, in its order. Raises VolumeError, or Problem `unknown_sequence`."""
@@ -121,13 +126,18 @@ class UploadReader:
             volumes.append(parsed)
         return tuple(volumes)
 
-    async def _take_slot(self) -> None:
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
         until = time.monotonic() + self._settings.upload_wait_seconds
         with self._metrics.uploads_waiting.track_inprogress():
             while not self._slots.acquire(blocking=False):
                 if time.monotonic() >= until:
                     raise busy("Other uploads are being read.")
                 await anyio.sleep(_WAIT_STEP)
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     async def _form(self, request: Request) -> FormData:
         try:
@@ -189,7 +199,7 @@ def run_worker(options: Mapping[str, object], content: IO[bytes], outcome: IO[by
 
 def _read_outcome(outcome: IO[bytes], called: str) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """The worker's line of JSON and its voxels. Raises VolumeError with what it refused."""
-    line = outcome.readline(_LONGEST_HEADER)
+    line = outcome.readline(LONGEST_HEADER)
     try:
         header: dict[str, Any] = json.loads(line)
     except ValueError as error:
