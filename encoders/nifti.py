@@ -35,6 +35,16 @@ _LOOKS_LIKE = (
     (0, b"MATLAB 5.0", "a MATLAB file"),
     (0, b"\x89HDF", "an HDF5 or MINC-2 file"),
     (0, b"NRRD", "an NRRD file"),
+    (0, b"Rar!\x1a\x07", "a rar archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"BZh", "a bzip2 file"),
+    (0, b"\xfd7zXZ\0", "an xz file"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (0, b"PK\x05\x06", "an empty zip archive"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"MZ", "a program"),
+    (0, b"GIF8", "a GIF picture"),
 )
 
 

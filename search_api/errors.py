@@ -178,6 +178,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "Nobody is signed in, or the key is not valid",
         403: "Sent by another site, or not allowed to this role",
         404: "Nothing with that key, number or name",
+        408: "The body came too slowly",
         409: "Conflicts with what is there",
         410: "The source file is gone",
         413: "Larger than the limits",

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+import time
 from collections.abc import Mapping
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_api.answers import BANNER
-from search_api.errors import Problem, problem_of, refusal
+from search_api.errors import Problem, busy, problem_of, refusal
 from search_api.logs import places
 from search_api.settings import MEBIBYTE, Settings
 
@@ -65,15 +67,24 @@ class Guard:
         self._app = app
         self._settings = settings
         self._hosts = {*settings.hosts, settings.access.public_host}
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._check(scope, Headers(scope=scope))
-        await self._app(scope, _Body(receive, self._settings.body_bytes).receive, send)
+        headers = Headers(scope=scope)
+        self._under_way += 1
+        try:
+            self._check(scope, headers)
+            body = _Body(receive, self._settings, self._most(headers))
+            await self._app(scope, body.receive, send)
+        finally:
+            self._under_way -= 1
 
     def _check(self, scope: Scope, headers: Headers) -> None:
+        if self._under_way > self._settings.requests:
+            raise busy("Too many requests are being answered.")
         host = host_name(headers.get("host", ""))
         if not host or host not in self._hosts:
             raise Problem(
@@ -84,8 +95,11 @@ class Guard:
         declared = headers.get("content-length", "")
         if declared and (not declared.isdecimal() or len(declared) > 15):
             raise Problem(400, "bad_length", "The length of the body cannot be read.", "Send it again.")
-        if declared and int(declared) > self._settings.body_bytes:
-            raise too_large(self._settings.body_bytes)
+        if declared and "transfer-encoding" in headers:
+            # Two servers in a row could each believe another one of them.
+            raise Problem(400, "bad_length", "The body has two lengths.", "Send its length, or chunks.")
+        if declared and int(declared) > self._most(headers):
+            raise too_large(self._most(headers))
         if scope["method"] not in _SAFE_METHODS and not self._same_origin(scope, headers):
             raise Problem(403, "cross_origin", "This was sent by another site.", "Use the pages of this server.")
 
@@ -99,21 +113,38 @@ class Guard:
         # A proxy that ends TLS is reached by another scheme than this server.
         return origin in ("", own, self._settings.access.public_url.lower())
 
+    def _most(self, headers: Headers) -> int:
+        """Bytes that the body may have: forms with files are spooled to disk, everything else is held in memory."""
+        spooled = headers.get("content-type", "").strip().lower().startswith("multipart/form-data")
+        return self._settings.body_bytes if spooled else min(self._settings.text_body_bytes, self._settings.body_bytes)
+
 
 class _Body:
-    """The request's body as it streams in, counted; an upload without a declared length ends at the limit too."""
+    """The request's body as it streams in, counted and timed.
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    An upload without a declared length ends at the limit too, and one that comes too slowly at its time.
+    """
+
+    def __init__(self, receive: Receive, settings: Settings, most: int) -> None:
         self._receive = receive
         self._most = most
+        self._settings = settings
+        self._until = time.monotonic() + settings.body_seconds
         self._seen = 0
+        self._ended = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._seen += len(message.get("body", b""))
-            if self._seen > self._most:
-                raise too_large(self._most)
+        if self._ended:
+            return await self._receive()  # what comes now is the other side's going, and may take its time
+        try:
+            with anyio.fail_after(min(self._settings.body_idle_seconds, max(self._until - time.monotonic(), 0.0))):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise Problem(408, "too_slow", "The request came too slowly.", "Send it again.") from error
+        self._ended = not message.get("more_body", False)
+        self._seen += len(message.get("body", b""))
+        if self._seen > self._most:
+            raise too_large(self._most)
         return message
 
 

@@ -12,8 +12,11 @@ from search_api.audit_acts import act_of
 from search_api.errors import described
 from search_api.principals import Role, needs
 from search_api.services import engine_of, known_only, services_of
+from search_api.strict_json import StrictRoute
 
-router = APIRouter(prefix="/api/collections", tags=["collections"], dependencies=[Depends(known_only)])
+router = APIRouter(
+    prefix="/api/collections", tags=["collections"], dependencies=[Depends(known_only)], route_class=StrictRoute
+)
 
 _CURATOR = [Depends(needs(Role.CURATOR))]
 Key = Annotated[str, Field(min_length=1, max_length=64)]

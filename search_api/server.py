@@ -14,8 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from search_api import logs
+from search_api.http_protocol import BoundedProtocol
 
 DRAIN_SECONDS = 30
+LONGEST_HEAD = 64 * 1024  # bytes
 
 
 class HostRefused(ValueError):
@@ -77,7 +79,9 @@ def serve(app: FastAPI, host: str, port: int, certificate: Certificate | None = 
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        h11_max_incomplete_event_size=64 * 1024,
+        http=BoundedProtocol,
+        ws="none",
+        h11_max_incomplete_event_size=LONGEST_HEAD,
         ssl_certfile=certificate.chain if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,
     )
