@@ -25,6 +25,9 @@ _LOG = logging.getLogger(__name__)
 # As programs make them (UUIDs, trace ids): it stands in logs, where no name and no patient's number may.
 _REQUEST_ID = re.compile(r"(?=[0-9-]*[A-Fa-f])[0-9A-Fa-f-]{8,64}")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# A server that reads a head at once sees no more of it than this, however the network cut it up.
+LONGEST_HEAD = 64 * 1024  # bytes
+MOST_HEADERS = 128
 _HEADERS: Mapping[str, str] = {
     "X-Research-Use": BANNER,
     "X-Content-Type-Options": "nosniff",
@@ -85,6 +88,8 @@ class Guard:
     def _check(self, scope: Scope, headers: Headers) -> None:
         if self._under_way > self._settings.requests:
             raise busy("Too many requests are being answered.")
+        if len(scope["headers"]) > MOST_HEADERS or _head_bytes(scope) > LONGEST_HEAD:
+            raise Problem(400, "bad_request", "The head of the request is too long.", "Send fewer or shorter headers.")
         host = host_name(headers.get("host", ""))
         if not host or host not in self._hosts:
             raise Problem(
@@ -185,6 +190,11 @@ def host_name(host: str) -> str:
     """
     found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", host.strip().lower())
     return (found[1] or found[2]) if found else ""
+
+
+def _head_bytes(scope: Scope) -> int:
+    lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return lines + len(scope["query_string"]) + len(scope.get("raw_path") or b"")
 
 
 def _request_id(given: str) -> str:

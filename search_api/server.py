@@ -14,10 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from search_api import logs
+from search_api.guards import LONGEST_HEAD
 from search_api.http_protocol import BoundedProtocol
 
 DRAIN_SECONDS = 30
-LONGEST_HEAD = 64 * 1024  # bytes
 
 
 class HostRefused(ValueError):

@@ -10,9 +10,16 @@ import importlib.util
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from running_service import Service
+
+pytest.register_assert_rewrite("bad_inputs.checking", "volume_properties")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -66,3 +73,17 @@ def artefacts() -> Path:
     folder = ROOT / "artefacts"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server process over the small archive; in the end its whole log is searched for what was planted."""
+    # Only here, so that tests without a server need not load one.
+    from bad_inputs.checking import check_log
+    from running_service import running
+    from search_cases import build_archive
+
+    folder = tmp_path_factory.mktemp("service")
+    with running(folder / "run", build_archive(folder)) as service:
+        yield service
+    check_log(service.log.read_text("utf-8", "replace"))
