@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from nibabel.orientations import aff2axcodes
 
-from encoders.volume import SPACING_MM, VolumeError, VolumeLimits, read_volume
+from encoders.volume import SPACING_MM, Frame, VolumeError, VolumeLimits, read_volume
 
 # Small, so that a run of millions of inputs is spent on the header and not on copying voxels.
 LIMITS = VolumeLimits(max_file_bytes=1 << 20, max_inflated_bytes=1 << 20, max_voxels=1 << 16)
@@ -19,10 +19,10 @@ CODES = frozenset(
 )
 
 
-def check_any(content: bytes, limits: VolumeLimits = LIMITS) -> str:
+def check_any(content: bytes, frame: Frame = None, limits: VolumeLimits = LIMITS) -> str:
     """The refusal's code, or `volume`; raises AssertionError where neither is sound, and whatever else is raised."""
     try:
-        volume = read_volume(content, limits=limits)
+        volume = read_volume(content, frame=frame, limits=limits)
     except VolumeError as error:
         assert error.code in CODES, error.code
         assert str(error), error.code

@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from search_api.answers import BANNER
 from search_api.principals import LOCAL, principal_in
+from search_api.query import clean_text
 from web.calls import Problem
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals |= {"banner": BANNER, "assertions": ASSERTIONS, "static": _addresses()}
-        self._environment.filters |= {"percent": percent, "count": count, "days": day_of}
+        self._environment.filters |= {"percent": percent, "count": count, "days": day_of, "plain": clean_text}
 
     def render(self, request: Request, template: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
         who = principal_in(request.scope)

@@ -90,8 +90,8 @@ def shown_isolated(service: Service, reply: Reply) -> None:
     isolated(service, reply)
     page = service.ask("/search?q=glioma%E2%80%AE")
     assert page.status == 200
-    assert "<bdi>" in page.text
-    assert "\u202e" not in page.text
+    assert "<bdi>glioma\u202e</bdi>" in page.text
+    assert "\u202e" not in page.text.partition("<title>")[2].partition("</title>")[0]
 
 
 def _cases(**wanted: object) -> int:

@@ -31,7 +31,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def check(content: bytes) -> None:
-    check_any(content)
+    check_any(content, frame=(None, "mean", 1)[len(content) % 3])
 
 
 def mutated(content: bytes, longest: int, seed: int) -> bytes:
