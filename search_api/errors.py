@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import Message
 
 from encoders.bundle import EncodingError
@@ -172,7 +173,7 @@ def refusal(problem: Problem, request_id: str) -> tuple[Message, Message]:
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Error responses for the OpenAPI description of a call; that one is not let in may happen to each."""
+    """Error responses for the OpenAPI description of a call; what may happen to any call is among them."""
     texts = {
         400: "Malformed: a parameter is missing, unknown or out of range",
         401: "Nobody is signed in, or the key is not valid",
@@ -188,16 +189,32 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
         503: "Not ready or busy; see Retry-After",
         507: "No space left",
     }
-    return {
-        status: {"model": ErrorDocument, "description": texts[status]} for status in sorted({401, 403, 429, *statuses})
-    }
+    # Malformed, not let in, asked too often, busy, and no room for the audit's record.
+    every = sorted({*statuses, 400, 401, 403, 429, 503, 507})
+    return {status: {"model": ErrorDocument, "description": texts[status]} for status in every}
+
+
+def described_with_body(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a call that takes a body: it may come too slowly, too large or encoded."""
+    return described(*statuses, 408, 413, 415)
 
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error)
     act_of(request.scope).code = problem.code
     request_id = str(request.scope.get("request_id", ""))
-    return JSONResponse(document_of(problem, request_id), problem.status, headers=problem.headers)
+    headers = problem.headers | ({"Allow": _allowed(request)} if problem.status == 405 else {})
+    return JSONResponse(document_of(problem, request_id), problem.status, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of the address; the framework names those of the first."""
+    matching = (
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    )
+    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
 def _of_validation(error: RequestValidationError) -> Problem:

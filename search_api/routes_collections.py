@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from indexer.cases import Collection
 from search_api.audit_acts import act_of
-from search_api.errors import described
+from search_api.errors import described, described_with_body
 from search_api.principals import Role, needs
 from search_api.services import engine_of, known_only, services_of
 from search_api.strict_json import StrictRoute
@@ -64,7 +64,7 @@ def collections(request: Request) -> Any:
     summary="Make a collection",
     status_code=201,
     response_model=CollectionDocument,
-    responses=described(400, 403, 409, 503, 507),
+    responses=described_with_body(409, 507),
     dependencies=_CURATOR,
 )
 def create(request: Request, asked: Title) -> Any:
@@ -84,7 +84,7 @@ def collection(request: Request, name: str) -> Any:
     "/{name}",
     summary="Give a collection another title",
     response_model=CollectionDocument,
-    responses=described(400, 403, 404, 409, 503),
+    responses=described_with_body(404, 409),
     dependencies=_CURATOR,
 )
 def rename(request: Request, name: str, asked: Title) -> Any:
@@ -97,7 +97,7 @@ def rename(request: Request, name: str, asked: Title) -> Any:
     "/{name}",
     summary="Delete a collection; its cases stay",
     status_code=204,
-    responses=described(403, 404, 503),
+    responses=described_with_body(404),
     dependencies=_CURATOR,
 )
 def delete(request: Request, name: str) -> Response:
@@ -110,7 +110,7 @@ def delete(request: Request, name: str) -> Response:
     "/{name}/examinations",
     summary="Put an examination into a collection, or change its note",
     response_model=CollectionDocument,
-    responses=described(400, 403, 404, 503, 507),
+    responses=described_with_body(404, 507),
     dependencies=_CURATOR,
 )
 def add(request: Request, name: str, asked: Entry) -> Any:
@@ -125,7 +125,7 @@ def add(request: Request, name: str, asked: Entry) -> Any:
     "/{name}/examinations",
     summary="Put the examinations of a collection into another order",
     response_model=CollectionDocument,
-    responses=described(400, 403, 404, 503),
+    responses=described_with_body(404),
     dependencies=_CURATOR,
 )
 def reorder(request: Request, name: str, asked: Order) -> Any:
@@ -138,7 +138,7 @@ def reorder(request: Request, name: str, asked: Order) -> Any:
     "/{name}/examinations/{key}",
     summary="Take an examination out of a collection",
     response_model=CollectionDocument,
-    responses=described(403, 404, 503),
+    responses=described_with_body(404),
     dependencies=_CURATOR,
 )
 def take_out(request: Request, name: str, key: str) -> Any:

@@ -17,7 +17,7 @@ from search_api.answers import Answer
 from search_api.audit_acts import act_of, keys_of
 from search_api.documents import Document
 from search_api.engine import SearchEngine
-from search_api.errors import Problem, described
+from search_api.errors import Problem, described_with_body
 from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions
 from search_api.services import FILTERS, Services, engine_of, filters_of, known_only, services_of, truth
 
@@ -49,7 +49,7 @@ _SEARCH_PARTS: Mapping[str, Any] = {
     "region": {"type": "string", "description": "Not supported yet: refused with 422"},
     **{name: {"type": "string", "description": "As in GET /api/search"} for name in sorted(FILTERS)},
 }
-_REFUSALS = described(400, 403, 413, 415, 422, 503, 507)
+_REFUSALS = described_with_body(422, 507)
 
 
 def _multipart(*, also: Mapping[str, Any], required: tuple[str, ...] = ("files",)) -> dict[str, Any]:

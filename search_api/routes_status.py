@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from search_api.errors import RETRY_AFTER, described
+from search_api.errors import RETRY_AFTER, ErrorDocument, described
 from search_api.principals import principal_in
 from search_api.readiness import free_bytes, readiness
 from search_api.services import engine_of, known_only, services_of
@@ -67,7 +67,7 @@ def status(request: Request) -> Any:
     }
 
 
-@router.get("/healthz", summary="Whether the server runs", response_model=Liveness)
+@router.get("/healthz", summary="Whether the server runs", response_model=Liveness, responses=described())
 async def healthz() -> Any:
     return {"status": "ok"}
 
@@ -76,7 +76,10 @@ async def healthz() -> Any:
     "/readyz",
     summary="Whether questions can be answered, and if not, why",
     response_model=ReadinessDocument,
-    responses={503: {"model": ReadinessDocument, "description": "Not ready, with reasons"}},
+    responses={
+        **described(),
+        503: {"model": ReadinessDocument | ErrorDocument, "description": "Not ready, with reasons, or busy"},
+    },
 )
 def readyz(request: Request) -> Any:
     found = readiness(services_of(request))
@@ -92,7 +95,7 @@ def readyz(request: Request) -> Any:
     "/metrics",
     summary="Figures for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "Exposition format"}},
+    responses={200: {"content": {"text/plain": {}}, "description": "Exposition format"}, **described()},
 )
 def metrics(request: Request) -> Response:
     services = services_of(request)
