@@ -6,13 +6,15 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 SERVE ?= 1
 CASES ?= 48
 PORT ?= 8000
+# How long `make fuzz` runs.
+SECONDS ?= 60
 # `EXTRAS=test,peers` also installs the Milvus server and Ray, whose tests skip without them.
 EXTRAS ?= test
 # One thread a process: they run side by side, and threads that wait for each other cost more than they give.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: setup setup-test demo test check lint bench faults general-encoder evaluate gpu audit sbom docs clean
+.PHONY: setup setup-test demo test check lint bench faults fuzz general-encoder evaluate gpu audit sbom docs clean
 
 setup: .venv/installed
 
@@ -50,6 +52,11 @@ bench: setup
 # The tests that kill, corrupt, fill and lock.
 faults: setup-test
 	$(BIN)/pytest -v tests/test_rebuild*.py tests/test_generations.py tests/test_removal*.py -k "kill or crash or damage or corrupt or trunc or lock or resum or full or broken or flip"
+
+# Coverage-guided: what it finds is left in runs/fuzz, and grows from one run to the next.
+fuzz: setup-test
+	$(PIP) -e '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz_read_volume.py -max_total_time=$(SECONDS)
 
 # faiss-gpu and faiss-cpu install the same module, so one replaces the other, and only where a GPU answers.
 gpu: setup
