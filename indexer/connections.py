@@ -1,4 +1,4 @@
-"""Connections to the case store, one a thread for readers, one in turn for a writer.
+"""Connections to the case store: readers borrow one each and hand it on, a writer has one in turn.
 
 What is asked of them is left to the other files of the store.
 """
@@ -17,27 +17,35 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 
+# Kept open between questions; each has a cache and two files, and a server's threads come and go.
+IDLE_READERS = 8
+
+
 class Connections:
-    """Hands each thread a connection; readers never wait for one another."""
+    """Lends each question a connection; readers never wait for one another."""
 
     def __init__(self, data: Path, *, read_only: bool) -> None:
         self.data = data
         self.read_only = read_only
         self._lock = threading.RLock()
-        self._own = threading.local()
+        self._idle: list[Database] = []
         self._opened: list[Database] = []
         self._closed = False
         self._writer = None if read_only else self._open()
         if read_only:
-            self._reader()
+            self._give_back(self._borrow())
 
     @contextmanager
     def reading(self) -> Iterator[Database]:
-        if self._writer is None:
-            yield self._reader()
-        else:
+        if self._writer is not None:
             with self._lock:
                 yield self._writer
+            return
+        reader = self._borrow()
+        try:
+            yield reader
+        finally:
+            self._give_back(reader)
 
     @contextmanager
     def writing(self) -> Iterator[Database]:
@@ -62,11 +70,17 @@ class Connections:
             while self._opened:
                 self._opened.pop().close()
 
-    def _reader(self) -> Database:
-        database: Database | None = getattr(self._own, "database", None)
-        if database is None:
-            database = self._own.database = self._open()
-        return database
+    def _borrow(self) -> Database:
+        with self._lock:
+            return self._idle.pop() if self._idle and not self._closed else self._open()
+
+    def _give_back(self, reader: Database) -> None:
+        with self._lock:
+            if len(self._idle) < IDLE_READERS and not self._closed:
+                self._idle.append(reader)
+                return
+            self._opened = [database for database in self._opened if database is not reader]
+        reader.close()
 
     def _open(self) -> Database:
         with self._lock:
