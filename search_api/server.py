@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from search_api import logs
 from search_api.guards import LONGEST_HEAD
 from search_api.http_protocol import BoundedProtocol
+from search_api.memory import bound_arenas
 
 DRAIN_SECONDS = 30
 
@@ -70,6 +71,7 @@ def check_host(host: str, *, protected: bool) -> None:
 
 def serve(app: FastAPI, host: str, port: int, certificate: Certificate | None = None) -> None:
     """Serve until interrupted; requests under way are finished. Raises HostRefused."""
+    bound_arenas()
     config = uvicorn.Config(
         app,
         host=host.strip("[]"),

@@ -32,6 +32,7 @@ from encoders.sequences import MRSequence, SequenceError, parse_sequence, recogn
 from encoders.volume import Frame, Volume, VolumeError, parse_frame
 from search_api.audit_acts import act_of
 from search_api.errors import Problem, busy
+from search_api.memory import give_back
 from search_api.metrics import Metrics
 from search_api.settings import Settings
 from search_api.volume_worker import LONGEST_HEADER, OPTIONS
@@ -105,6 +106,7 @@ class UploadReader:
         finally:
             self._metrics.uploads.dec()
             self._places.release()
+            await anyio.to_thread.run_sync(give_back)
 
     async def volumes(self, upload: Upload) -> tuple[Volume, ...]:
         """The volumes of an upload, in its order. Raises VolumeError, or Problem `unknown_sequence`."""
