@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-TOY = (sys.executable, str(ROOT / "tests" / "toy_service.py"))
+TOY = (sys.executable, str(ROOT / "tests" / "toy_service.py"), "{data}", "{port}")
+SHIPPED = (sys.executable, str(ROOT / "neurorecall.py"), "serve", "--data", "{data}", "--port", "{port}")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 BOUNDARY = "b0undary"
 MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -160,7 +161,11 @@ def running(
     given |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), **(environment or {})}
     with log.open("wb") as written:
         process = subprocess.Popen(
-            [*command, str(data), str(port)], stdout=written, stderr=written, stdin=subprocess.DEVNULL, env=given
+            [part.format(data=data, port=port) for part in command],
+            stdout=written,
+            stderr=written,
+            stdin=subprocess.DEVNULL,
+            env=given,
         )
     service = Service(process, port, data, temporary, log)
     try:
