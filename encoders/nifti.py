@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-GZIP_MAGIC = b"\x1f\x8b"
+from encoders.file_kinds import GZIP_MAGIC, looks_like
+
 INPUT_CHUNK = 256 * 1024
 OUTPUT_CHUNK = 4 * 1024 * 1024
 HEADER_BYTES = 544  # NIfTI-2's 540 and the four bytes that announce extensions
@@ -25,27 +26,6 @@ MAX_EXTENSION_BYTES = 1024 * 1024
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _COMPLEX = {32, 1792, 2048}
 _COLOUR = {128, 2304}
-_LOOKS_LIKE = (
-    (0, b"\x89PNG", "a PNG picture"),
-    (0, b"\xff\xd8\xff", "a JPEG picture"),
-    (0, b"%PDF", "a PDF document"),
-    (128, b"DICM", "a DICOM file"),
-    (0, b"PK\x03\x04", "a zip archive"),
-    (0, GZIP_MAGIC, "a gzip file inside a gzip file"),
-    (0, b"MATLAB 5.0", "a MATLAB file"),
-    (0, b"\x89HDF", "an HDF5 or MINC-2 file"),
-    (0, b"NRRD", "an NRRD file"),
-    (0, b"Rar!\x1a\x07", "a rar archive"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (257, b"ustar", "a tar archive"),
-    (0, b"BZh", "a bzip2 file"),
-    (0, b"\xfd7zXZ\0", "an xz file"),
-    (0, b"\x28\xb5\x2f\xfd", "a Zstandard file"),
-    (0, b"PK\x05\x06", "an empty zip archive"),
-    (0, b"\x7fELF", "a program"),
-    (0, b"MZ", "a program"),
-    (0, b"GIF8", "a GIF picture"),
-)
 
 
 class VolumeError(ValueError):
@@ -174,22 +154,9 @@ def _recognise(start: bytes) -> tuple[Literal[348, 540], Literal["<", ">"]]:
             )
     raise VolumeError(
         "not_nifti",
-        f"Expected a NIfTI file, this looks like {_looks_like(start)}.",
+        f"Expected a NIfTI file, this looks like {looks_like(start)}.",
         "Send .nii or .nii.gz (NIfTI-1 or NIfTI-2).",
     )
-
-
-def _looks_like(start: bytes) -> str:
-    for offset, magic, kind in _LOOKS_LIKE:
-        if start[offset : offset + len(magic)] == magic:
-            return kind
-    if len(start) >= 4 and 348 in struct.unpack("<i", start[:4]) + struct.unpack(">i", start[:4]):
-        return "an Analyze 7.5 header, or NIfTI with a damaged magic"
-    if start[:200].lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "a web page"
-    if start and all(byte in b"\t\n\r\x0c" or 32 <= byte < 127 for byte in start[:200]):
-        return "text"
-    return "something else"
 
 
 def _fields(start: bytes, size: int, order: str) -> tuple[tuple[int, ...], int, int, float, float, float, bytes]:

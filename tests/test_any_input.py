@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import gzip
+import importlib
 import json
 import struct
 import tracemalloc
@@ -74,6 +76,13 @@ def test_no_header_takes_more_memory_than_the_limits_allow(content: bytes) -> No
         assert tracemalloc.get_traced_memory()[1] < PEAK
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["encoders.file_kinds", "search_api.strict_json"])
+def test_the_examples_in_the_docstrings_hold(name: str) -> None:
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted
+    assert not results.failed
 
 
 # Every code point, half characters too, and what a parser of queries could stumble over.
