@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import gzip
 
-from encoders.nifti import GZIP_MAGIC, VolumeError, VolumeLimits, read_stored
+from encoders.file_kinds import GZIP_MAGIC
+from encoders.nifti import VolumeError, VolumeLimits, read_stored
 
 # Offset and length of the fields that hold free text (nifti1.h, nifti2.h).
 _TEXTS_1 = {
