@@ -91,7 +91,7 @@ sbom: setup .venv-supply/installed
 	  --output-file runs/sbom.json $(BIN)/python
 
 docs: setup-test
-	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md docs/text-search.md docs/vision.md encoders/pretrained/MODEL_CARD.md
+	$(BIN)/python -m cogapp -I docs -r README.md docs/reference.md docs/benchmarks.md docs/text-search.md docs/deidentification.md docs/vision.md encoders/pretrained/MODEL_CARD.md
 
 clean:
 	rm -rf demo-data bench-data runs artefacts

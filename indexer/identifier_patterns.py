@@ -94,9 +94,10 @@ _AGES = (
     r"|a) hundred(?: and \w+)?))(?=[- ]year)",
 )
 _CONTACTS = (
-    r"[\w.+%-]+\s?@\s?[\w-]+(?:\.[\w-]+)+",
+    r"(?<![\w.+%-])[\w.+%-]{1,64}\s?@\s?[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}",
     r"\b(?i:https?|ftp|dicom|file)://[^\s<>\"')\]]+|\b(?i:www)\.[^\s<>\"')\]]+",
-    r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|info|co\.uk|ac\.uk|org\.uk|nhs\.uk|nhs\.net)\b(?:/[^\s<>\"')\]]*)?",
+    r"\b(?<![a-z0-9-])(?:[a-z0-9-]{1,63}\.){1,6}(?:com|org|net|edu|gov|info|co\.uk|ac\.uk|org\.uk|nhs\.uk"
+    r"|nhs\.net)\b(?:/[^\s<>\"')\]]*)?",
     rf"(?i:\b(?:tele?(?:phone)?|phone|ph(?=\.?:)|fax|mobile|mob|cell|pager|bleep|beeper|hotline|extension|ext"
     rf"|call(?:ed|back)?|contact|dial|ring)\b"
     rf"[.:#]*\s*(?:(?:no|number|nr|at|on|is|me|us|back)\b[.:]?\s*){{0,3}})(?P<it>[+(]?(?=(?:[^\n\d]?\d){{4}})\d(?:[\d"
@@ -130,7 +131,7 @@ _STATES = (
     "|PA|RI|SC"
     "|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|NSW|VIC|QLD|ACT|TAS|NT|SA|ON|QC|BC|AB"
 )
-_PROPER = r"(?:St\.|Ste\.|Mt\.|[A-Z]\.|[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’-]*)"
+_PROPER = r"(?:St\.|Ste\.|Mt\.|[A-Z]\.|(?<![\w'’-])[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’-]{0,40})"
 _HOUSES = (
     "Hospital|Hospitals|Infirmary|Clinic|Clinics|Polyclinic|Sanatorium|Hospice|Medical Cent(?:er|re)"
     "|Health Cent(?:er|re)"
@@ -146,7 +147,8 @@ _PLACES = (
     rf"(?:,?{_GAP}+(?i:apt|apartment|unit|suite|flat|ste|floor|piso|puerta|etage|app|apto|bl|bloque"
     rf"|m)\.?{_GAP}*#?\w+)?",
     rf"\b\d{{1,5}}{_GAP}+(?:[A-Z]{{3,}}{_GAP}+){{1,3}}(?:{_WAYS.upper()})\b\.?",
-    r"\b[A-ZÄÖÜ][\wäöüß-]*(?:straße|strasse|str\.|weg|gasse|platz|allee|damm|ufer|straat|laan|gracht|vej|gade|gatan"
+    r"\b(?<![\w-])[A-ZÄÖÜ][\wäöüß-]{0,40}(?:straße|strasse|str\.|weg|gasse|platz|allee|damm|ufer|straat|laan|gracht"
+    r"|vej|gade|gatan"
     r"|vägen|utca)\s\d{1,4}\s?[a-z]?\b",
     r"\b(?:[A-ZÄÖÜ][\wäöüß]*-){1,3}(?:Straße|Str\.|Weg|Gasse|Platz|Allee|Ring|Damm|Ufer)\s\d{1,4}\s?[a-z]?\b",
     r"\b\d{1,4}(?:\s?(?:bis|ter))?,?\s(?i:rue|avenue|boulevard|place|chemin|allée|impasse|quai|route"
@@ -163,7 +165,7 @@ _PLACES = (
     r"\b(?:Flat|Apt\.?|Apartment|Suite|Unit|House|Room|Rm\.?|Bed|Bay|Ward|Floor|WARD|ROOM|BED)\s#?(?:No\.?\s)?(?:\d+["
     r"A-Za-z]?|[A-Z]\d{1,3}|[A-Z])\b",
     r"(?i:\b(?:(?:home |postal |street |mailing )?addr(?:ess|\.)?|(?:gp )?(?:surgery|practice)|residence|town"
-    r"|city)\s*[:=]\s*)(?P<it>[^\n;]{4,120})",
+    r"|city)\s*[:=]\s*)(?P<it>[^\n;]{4,120}(?:\n(?:[A-Z]{1,2}-)?\d{4,6} [^\n;:]{2,40}(?=\n|$))?)",
     rf"(?im:^{_GAP}*(?:home |postal |street |mailing )?address{_GAP}+)(?P<it>(?=\w*\d|[A-ZÀ-Ž])[^\n;]{{4,120}})",
     rf"(?i:\b(?:(?:home|postal|mailing|street|private|current) address(?: is| of)?|(?:lives|lived|living|resid(?:es"
     rf"|ed|ing)|domiciled|resident)(?: at| in| of)|resident)\s)"
@@ -180,12 +182,14 @@ _PLACES = (
     # Houses: "Leeds General Infirmary", "Hospital de São José", "Klinikum rechts der Isar"
     rf"\b(?:{_PROPER}{_GAP}(?:(?:of|and|the|for|&|at|in|on|upon|de|du|der|la|le|les|am|an|bei|sur|nad"
     rf"|pod){_GAP}){{0,2}}){{1,6}}(?:{_HOUSES})\b(?:{_GAP}of{_GAP}{_PROPER}(?:{_GAP}{_PROPER}){{0,2}})?",
-    rf"\b(?:[A-Z'’.-]{{2,}}{_GAP}){{1,5}}(?:HOSPITAL|INFIRMARY|CLINIC|MEDICAL CENT(?:ER|RE)|UNIVERSITY|TRUST)\b",
+    rf"(?<![\w'’.-])(?:[A-Z'’.-]{{2,40}}{_GAP}){{1,5}}(?:HOSPITAL|INFIRMARY|CLINIC|MEDICAL CENT(?:ER|RE)|UNIVERSITY"
+    rf"|TRUST)\b",
     rf"\b(?:Hospital|Hôpital|H[oô]pitaux|Ospedale|Clinica|Clínica|Clinique|University|Université|Universität"
     rf"|Universidad|Institut|Instituto|Centre Hospitalier|CHU|Charité|Policlinico)"
     rf"{_GAP}(?:(?:of|de|di|da|do|du|del|della|la|le|universitaire|für|San|Santa){_GAP}){{0,3}}{_PROPER}(?:[ -]"
     rf"{_PROPER}){{0,3}}",
-    r"\b\w*(?:[Kk]linikum|[Kk]rankenhaus|[Zz]iekenhuis|[Ss]jukhus|[Ss]ykehus)\b(?:\s(?:(?:der|des|rechts|am|im"
+    r"(?<!\w)\w{0,40}(?:[Kk]linikum|[Kk]rankenhaus|[Zz]iekenhuis|[Ss]jukhus|[Ss]ykehus)\b(?:\s(?:(?:der|des|rechts"
+    r"|am|im"
     r"|an)\s){0,2}[A-ZÄÖÜ][\wäöüß]+){0,2}",
 )  # fmt: skip
 _VALUE = r"(?P<it>(?=[\w./-]*\d)[A-Z0-9][A-Z0-9./-]*[A-Z0-9](?: \d{3,4}){0,3})"
@@ -205,8 +209,9 @@ _NUMBERS = (
     rf"(?i:\b(?:mrn|nhs|ssn|chi|accession|s/n|sn|uid|serial)\b\s?[:#=]?\s?(?:no\.?|number|is|was)?\s?){_VALUE}",
     r"#\s?(?P<it>(?=[A-Z0-9-]*\d{4})[A-Z0-9-]{4,})",
     # Letters and digits together, and long numbers; a b-value, an echo time or a size with its unit is neither
-    rf"\b(?!(?i:b|tr|te|ti|fa|ms|fov|bval|suv)=?\d+\b)(?![\d.,]+{_GAP}?(?i:{_UNITS})\b)(?=[A-Za-z0-9]*[A-Za-z])(?=[A-"
-    rf"Za-z]*\d)[A-Z0-9][A-Za-z0-9]*\d{{5,}}[A-Za-z0-9]*\b",
+    rf"\b(?!(?i:b|tr|te|ti|fa|ms|fov|bval|suv)=?\d+\b)(?![\d.,]{{1,20}}{_GAP}?(?i:{_UNITS})\b)(?=[A-Za-z0-9]{{0,40}}["
+    rf"A-Za-z])(?=[A-"
+    rf"Za-z]*\d)[A-Z0-9][A-Za-z0-9]{{0,40}}\d{{5,}}[A-Za-z0-9]{{0,40}}\b",
     r"\b[A-Z]{1,5}[-/_]?\d{2,4}[-/_](?:[A-Z]{1,4}[-/_]?)?\d{3,}\b|\b[A-Z]{2,5}[-_/]\d{4,}\b|\b\d{2,4}[-/](?:0\d{3,}"
     r"|\d{5,})\b|\b\d{5,}[-/]\d{1,4}\b|\b[A-Z]{1,3}\d{2,}[-/]\d{3,}\b",
     rf"(?<![\w.,])(?<![\d]×)\d{{6,}}(?![.,]?\d)(?!{_GAP}?/|{_GAP}?(?i:{_UNITS})\b)(?![\w×])|(?<![\d.])\d{{7,}}(?!\d)",

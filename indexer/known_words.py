@@ -16,6 +16,7 @@ from importlib.resources import files
 
 COMMON_NAMES = 1_500  # so many of the most frequent names are no eponyms without the words of one around them
 _LONG = 7  # letters of a word that may be joined of two, and still be known
+_LONGEST = 40  # letters; what is longer is nobody's name
 _SPELT = 9  # and of one that may be misspelt: shorter ones are too near to names (Descamps, descants)
 _PART = 4  # letters of each of the two
 _LIGATURES = {ord("ß"): "ss", ord("œ"): "oe", ord("æ"): "ae", ord("ø"): "o", ord("ł"): "l", ord("đ"): "d"}
@@ -37,7 +38,7 @@ class KnownWords:
     def knows(self, word: str) -> bool:
         """Whether a word of letters is one of the language or of the field, also misspelt or newly joined."""
         plain = _plain(word)
-        if self.has(word) or plain.removesuffix("s") in self.proper:
+        if len(plain) > _LONGEST or self.has(word) or plain.removesuffix("s") in self.proper:
             return True
         if plain in self.names or not _accents_fit(word):
             return False

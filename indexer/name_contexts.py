@@ -80,7 +80,7 @@ MENTION = re.compile(
 # Behind these a capitalised word is a name, whatever it means: "her husband, Line".
 RELATION = re.compile(r"(?i:\b(?:wife|husband|son|daughter|mother|father|brother|sister|partner)),?\s+$")
 CREDENTIALS = re.compile(
-    r",?\s*\(?\b(?:M\.?D\.?|FRCR|FRCP[CE]?|FRCS(?:\(SN\)|Ed)?|FRANZCR|FRACP|FRACS|MBBS|MB\s?BS|MB\s?ChB|MBChB"
+    r",?\s{0,3}\(?\b(?:M\.?D\.?|FRCR|FRCP[CE]?|FRCS(?:\(SN\)|Ed)?|FRANZCR|FRACP|FRACS|MBBS|MB\s?BS|MB\s?ChB|MBChB"
     r"|MB\s?BCh|MRCP|MRCS|MRCPsych|Ph\.?D\.?|FACR|DABR|FFRRCSI|FFR|DMRD|EDiR"
     r"|EDiNR|D\.O\.|R\.N\.|PA-C|CRNP|FNP|ARRT|RT\(R\)(?:\(MR\))?|B\.?Sc\.?|M\.?Sc\.?|MHS|MPH|DNB|DMRE"
     r"|Consultant (?:Neuro)?[Rr]adiologist|[Cc]onsultant [Nn]euro\w+|[Ss]pecialist [Rr]egistrar"
@@ -90,6 +90,7 @@ CREDENTIALS = re.compile(
 _WORDS: Mapping[str, str] = tomllib.loads(files("indexer").joinpath("data", "name_words.toml").read_text("utf-8"))
 PARTICLES = frozenset(_WORDS["particles"].split())
 PREFIXES = frozenset(_WORDS["prefixes"].split())
+TOWN_WORDS = frozenset(_WORDS["town_words"].split())
 ROLES = frozenset(_WORDS["roles"].split())
 _HEADS = (
     r"(?i:disease|syndrome|sign|signs|phenomenon|disorder|malformation|anomaly|deformity|cyst|cysts|duct|canal|cave"

@@ -23,8 +23,9 @@ from indexer.name_contexts import (
     ROLES,
     SHOUTED_TITLE,
     TITLE,
+    TOWN_WORDS,
 )
-from indexer.text_words import SHORT, Word, is_brand, is_inside, merged, words_of
+from indexer.text_words import SHORT, Word, is_brand, merged, words_in, words_of
 
 LONGEST_RUN = 6  # words of one name: "Dr Maria del Carmen Ortega Ruiz"
 ACRONYM = 6  # letters: a longer word in capitals that nobody knows is a name
@@ -44,6 +45,7 @@ class _Reading:
         self._text = text
         self._lists: KnownWords = known_words()
         self._words = list(words_of(text))
+        self._ends = {word.end: place for place, word in enumerate(self._words)}
         self._starts = {word.start: place for place, word in enumerate(self._words)}
 
     def names(self) -> list[tuple[int, int]]:
@@ -96,8 +98,7 @@ class _Reading:
     def _with_letters(self) -> Iterator[tuple[int, int]]:
         """`J. Smith, FRCR`: the run of names before the letters of a degree."""
         for match in CREDENTIALS.finditer(self._text):
-            behind = [place for place, word in enumerate(self._words) if word.end == match.start()]
-            place = behind[0] if behind else None
+            place = self._ends.get(match.start())
             first = place
             while first is not None and first > 0 and self._joins(first - 1) and self._words[first - 1].capital:
                 if self._words[first - 1].text in ROLES or (place or 0) - first >= LONGEST_RUN - 1:
@@ -119,11 +120,13 @@ class _Reading:
             if word.text.casefold() in small or is_brand(word.text):
                 continue
             first = last = place
-            while first > 0 and self._joins(first - 1) and self._may_belong(first - 1):
+            while place - first < LONGEST_RUN and first > 0 and self._joins(first - 1) and self._may_belong(first - 1):
                 first -= 1
-            while first > 0 and self._words[first - 1].text.lower() in PREFIXES and self._joins(first - 1):
+            while (
+                first > 0 and self._words[first - 1].text.lower() in (*PREFIXES, *TOWN_WORDS) and self._joins(first - 1)
+            ):
                 first -= 1
-            while last + 1 < len(self._words) and self._joins(last):
+            while last - place < LONGEST_RUN and last + 1 < len(self._words) and self._joins(last):
                 particle = self._words[last + 1].text.lower() in PREFIXES and self._capital_follows(last + 1)
                 if not (particle or self._words[last].text.lower() in PREFIXES or self._may_belong(last + 1)):
                     break
@@ -159,8 +162,8 @@ class _Reading:
 
     def _again(self, strong: Sequence[tuple[int, int]], weak: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Other places of names that were found, however written; a name that is a word needs its capital."""
-        found = {w.text.casefold() for w in self._words if is_inside(w, [*strong, *weak]) and len(w.text) > SHORT}
-        titled = {w.text for w in self._words if is_inside(w, strong) and w.capital and len(w.text) >= SHORT} - ROLES
+        found = {w.text.casefold() for w in words_in(self._words, [*strong, *weak]) if len(w.text) > SHORT}
+        titled = {w.text for w in words_in(self._words, strong) if w.capital and len(w.text) >= SHORT} - ROLES
         for place, word in enumerate(self._words):
             strange = word.text.casefold() in found and not self._known(word) and not self._is_eponym_here(place)
             sure = word.text in titled and not (word.shouted or self._begins_sentence(place) or self._has_head(place))
@@ -231,8 +234,10 @@ class _Reading:
         return bool(EPONYM_BEHIND.match(self._text, word.end) or EPONYM_BEFORE.search(before))
 
     def _begins_sentence(self, place: int) -> bool:
-        before = self._text[: self._words[place].start].rstrip(" \t([\"'")
-        return not before or before[-1] in ".!?:\n;" or "\n" in self._text[len(before) : self._words[place].start]
+        start = self._words[place].start
+        window = self._text[max(0, start - 20) : start]
+        before = window.rstrip(" \t([\"'")
+        return not before or before[-1] in ".!?:\n;" or "\n" in window[len(before) :]
 
     def _joins(self, place: int) -> bool:
         """Whether nothing but blanks, points of initials or a comma stands between a word and the next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -57,8 +58,15 @@ def is_brand(word: str) -> bool:
     return inner is not None and "-" not in word
 
 
-def is_inside(word: Word, spans: Sequence[tuple[int, int]]) -> bool:
-    return any(start <= word.start and word.end <= end for start, end in spans)
+def words_in(words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> Iterator[Word]:
+    """The words that lie in one of the spans."""
+    ends = [word.end for word in words]
+    for start, end in sorted(set(spans)):
+        for word in words[bisect_right(ends, start) :]:
+            if word.end > end:
+                break
+            if word.start >= start:
+                yield word
 
 
 def merged(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

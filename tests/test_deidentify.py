@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,3 +212,14 @@ def test_planted_identifiers_of_kept_back_templates_are_found() -> None:
     assert all(one["changed"] == 0 for one in document["changed"].values())
     assert document["phantoms"]["changed"] == 0
     assert deidentification_table(document).count("\n| ") > 6
+
+
+@pytest.mark.parametrize(
+    "piece", ["A", "1.", "1-", "a@", "Dr ", "John Smith ", "Name: ", "Smith, ", "St. ", " ", "O'", "[name] "]
+)
+def test_no_text_takes_long(piece: str) -> None:
+    """Bounded by the characters of the text: patterns that look far would take minutes on these."""
+    text = (piece * 20_000)[:20_000]
+    begun = time.process_time()
+    without_identifiers(text)
+    assert time.process_time() - begun < 15

@@ -28,6 +28,7 @@ def test_generated_parts_are_current() -> None:
         "docs/reference.md",
         "docs/benchmarks.md",
         "docs/text-search.md",
+        "docs/deidentification.md",
         "docs/vision.md",
     ]
     outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
