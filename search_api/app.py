@@ -35,6 +35,7 @@ from search_api.engine_holder import EngineHolder
 from search_api.errors import add_handlers
 from search_api.guards import Guard, Shaped
 from search_api.heat import HEAT_CACHE_BYTES, ShownHeat
+from search_api.memory import kept_tidy
 from search_api.metrics import Metrics
 from search_api.observing import Observed
 from search_api.services import Services
@@ -73,7 +74,8 @@ def build_app(settings: Settings | None = None, encoder: Encoder | None = None) 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         services.holder.start()
-        yield
+        async with kept_tidy():
+            yield
         services.holder.close()
 
     app = FastAPI(

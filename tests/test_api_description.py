@@ -56,7 +56,7 @@ def test_every_answer_is_as_the_description_says(own_service: Service, tmp_path:
     asked = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", f"--config-file={settings}", "run", "--generation-deterministic"]
         + [f"http://127.0.0.1:{own_service.port}/openapi.json", f"--checks={','.join(CHECKS)}", "--max-examples=10"]
-        + ["--continue-on-failure", "--max-time=45", "--request-timeout=30", "--no-color", "--warnings=off"],
+        + ["--continue-on-failure", "--max-time=30", "--request-timeout=30", "--no-color", "--warnings=off"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
