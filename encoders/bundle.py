@@ -70,6 +70,8 @@ class Encoder(Protocol):
     @property
     def scoring_id(self) -> str: ...
     @property
+    def preprocessing_id(self) -> str: ...
+    @property
     def dim(self) -> int: ...
     @property
     def sequences(self) -> tuple[MRSequence, ...]: ...
@@ -92,6 +94,7 @@ class Bundle:
         self.folder = folder
         self.name = str(manifest["name"])
         self.preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
+        self.preprocessing_id = self.preprocessing.digest()
         self.entries = network_entries(manifest)
         self.substitutes = {MRSequence(key): MRSequence(value) for key, value in manifest["substitutes"].items()}
         self.encoder_id = f"{self.name}-{weights_hash(folder, manifest, self.preprocessing)[:12]}"

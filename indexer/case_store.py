@@ -237,7 +237,7 @@ class CaseStore:
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database; only while holding the writer's lock."""
         with self.connections.reading() as database:
-            schema.checkpoint(database)
+            schema.checkpoint(database, self.connections.data)
 
     def sources(self) -> tuple[tuple[str, str, str], ...]:
         """Name, kind and location of every source."""

@@ -76,7 +76,7 @@ def remove(database: Database, key: str) -> int:
         raise CaseMissing(f"Expected the key of an examination, got '{key[:40]}'.")
     database.execute("DELETE FROM examination WHERE id = ?", found)
     # Until the generations are rewritten without its vectors, see `removal`.
-    database.execute("INSERT OR IGNORE INTO erasing (examination_id) VALUES (?)", found)
+    database.execute("INSERT OR IGNORE INTO erasing (examination_id, key) VALUES (?, ?)", (*found, key))
     for table in ("sentence_words", "report_words"):
         # Deleted tokens stay in the index's segments until these are merged.
         database.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608

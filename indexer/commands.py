@@ -1,4 +1,4 @@
-"""The commands that take examinations in and keep the index: ingest, rebuild, status, verify, restore, remove.
+"""The commands that take examinations in and keep them: ingest, rebuild, status, verify, backup, restore, remove.
 
 Each prints plain lines, or with --json one document, and ends with 0 done, 1 failed, 2 wrong usage, 3 done with refused
 items. The work itself is left to the modules that they call.
@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from indexer.acts import act_of_command, outcome_of
+from indexer.acts import Act, act_of_command, outcome_of
 from indexer.cases import Refused
 
 REFUSED = 3
@@ -45,7 +45,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 
 def register(application: typer.Typer) -> None:
     """Add the indexer's commands to the front door."""
-    for command in (ingest, rebuild, status, verify, restore, remove):
+    for command in (ingest, rebuild, status, verify, backup, restore, remove):
         application.command()(command)
 
 
@@ -150,30 +150,66 @@ def verify(
         raise typer.Exit(1)
 
 
-def restore(
+def backup(
     context: typer.Context,
-    generation: Annotated[str, typer.Argument(help="Its name, as `status` gives it.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, outside the data directory.")],
     data: Data,
     as_json: Json = False,
 ) -> None:
-    """Serve an older generation of the index again."""
-    from indexer import generation_files
-    from indexer.generations import GenerationError, Index
-    from indexer.writer_lock import writer_lock
+    """Copy the cases and the key of the pseudonyms, at any time; the index is made again from them."""
+    from indexer.backup import make_backup
 
     act = act_of_command(context)
-    act.asks(generation=generation)
     with _failures(as_json):
         act.begin()
-        if generation not in generation_files.names(data):
-            known = ", ".join(generation_files.names(data)) or "none"
-            raise GenerationError(f"Expected one of the generations ({known}), got '{generation[:40]}'.")
-        with writer_lock(data):
-            Index.open_generation(data, generation).self_test()
-            generation_files.switch(data, generation)
-        act.shows((), generation)
+        summary = make_backup(data, folder)
         act.settle()
-    _tell(as_json, {"status": "done", "generation": generation}, [f"Generation {generation} serves again."])
+    lines = [
+        f"{summary.examinations} examinations were copied, in {len(summary.files)} files.",
+        "Keep it as safe as the data directory: it holds the reports and the key of the pseudonyms.",
+    ]
+    _tell(as_json, {"status": "done", **asdict(summary)}, lines)
+
+
+def restore(
+    context: typer.Context,
+    data: Data,
+    generation: Annotated[str | None, typer.Argument(help="Its name, as `status` gives it.")] = None,
+    backup: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A folder that `backup` made.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Serve an older generation of the index again, or bring all cases back from a backup."""
+    if (generation is None) == (backup is None):
+        raise typer.BadParameter("Name a generation, or a folder with --backup.", param_hint="GENERATION")
+    act = act_of_command(context)
+    act.asks(generation=generation, backup=backup is not None)
+    if backup is not None:
+        _restore_backup(act, data, backup, as_json)
+        return
+    from indexer.restoring import restore_generation
+
+    with _failures(as_json):
+        act.begin()
+        notes = restore_generation(data, str(generation))
+        act.shows((), str(generation))
+        act.settle()
+    document = {"status": "done", "generation": generation, "notes": notes}
+    _tell(as_json, document, [f"Generation {generation} serves again.", *notes])
+
+
+def _restore_backup(act: Act, data: Path, folder: Path, as_json: bool) -> None:
+    from indexer.backup import restore_backup
+
+    with _failures(as_json):
+        act.begin()
+        summary = restore_backup(data, folder)
+        act.settle()
+    lines = [f"{summary.examinations} examinations of {summary.created} are back; `neurorecall rebuild` indexes them."]
+    lines += [f"What was there is kept in {summary.kept} of the data directory."] if summary.kept else []
+    lines += ["Cases that were removed since then are back too: remove them again."]
+    _tell(as_json, {"status": "done", **asdict(summary)}, lines)
 
 
 def remove(
@@ -193,6 +229,8 @@ def remove(
         act.settle()
     lines = [
         f"Removed {len(summary.removed)} cases, also from {len(summary.generations)} generations.",
+        *(f"Deleted whole, since no case can be taken out of it: {name}." for name in summary.deleted),
+        *summary.notes,
         "Take their files out of the source as well: another ingest of it brings them back.",
     ]
     _tell(as_json, {"status": "done", **asdict(summary)}, lines)
@@ -206,10 +244,13 @@ def _failures(as_json: bool) -> Iterator[None]:
     except ValueError as error:
         # The indexer's errors are ValueErrors with a sentence for people; an unknown one is worth the same.
         _fail(as_json, str(getattr(error, "code", "failed")), str(error), str(getattr(error, "hint", "")))
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.DatabaseError) as error:
         full = getattr(error, "errno", None) == errno.ENOSPC or "disk is full" in str(error)
         reason = "there is no space left" if full else getattr(error, "strerror", None) or str(error)
-        _fail(as_json, "no_space" if full else "not_possible", f"This could not be done: {reason}.", "")
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        code = "no_space" if full else "store_damaged" if damaged else "not_possible"
+        hint = "`neurorecall verify` says more; a backup brings it back." if damaged else ""
+        _fail(as_json, code, f"This could not be done: {reason}.", hint)
 
 
 def _fail(as_json: bool, code: str, message: str, hint: str) -> NoReturn:

@@ -5,13 +5,15 @@ What is asked of them is left to the other files of the store.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.schema import open_database
+from indexer.writer_lock import transaction_lock
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -56,16 +58,17 @@ class Connections:
             if self._writer.conn.in_transaction:
                 yield self._writer
                 return
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-            except BaseException:
-                self._writer.conn.rollback()
-                raise
-            self._writer.execute("COMMIT")
+            with transaction_lock(self.data):
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._writer
+                    self._writer.execute("COMMIT")
+                except BaseException:
+                    self._writer.conn.rollback()
+                    raise
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, self._kept_open():
             self._closed = True
             while self._opened:
                 self._opened.pop().close()
@@ -81,6 +84,15 @@ class Connections:
                 return
             self._opened = [database for database in self._opened if database is not reader]
         reader.close()
+
+    @contextmanager
+    def _kept_open(self) -> Iterator[None]:
+        """Another reader, so that no writer is the last to close: SQLite would checkpoint then, outside every lock."""
+        with ExitStack() as stack:
+            if self._writer is not None and not self._closed:
+                with suppress(ValueError, sqlite3.Error):
+                    stack.callback(open_database(self.data, read_only=True).close)
+            yield
 
     def _open(self) -> Database:
         with self._lock:

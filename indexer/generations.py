@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from encoders.sequences import MRSequence
 from indexer import generation_files
 from indexer.embedding_store import ASSERTIONS, SEQUENCES, EmbeddingBatch, Kind
-from indexer.generation_files import ARRAYS, GenerationError, Manifest
+from indexer.generation_manifest import ARRAYS, GenerationError, Manifest
 from indexer.vector_store import FaissStore, VectorError, VectorStore, check_queries
 
 __all__ = ["GenerationError", "Index", "IndexMissing", "Kind", "Neighbour", "VectorError"]
@@ -60,9 +60,11 @@ class Index:
     def __init__(self, folder: Path, manifest: Manifest, notes: tuple[str, ...] = ()) -> None:
         self.name = manifest.name
         self.encoder_id = manifest.encoder_id
+        self.preprocessing = manifest.preprocessing
         self.dim = manifest.dim
         self.created = manifest.created
         self.content = manifest.content
+        self.replaces = manifest.replaces
         self.counts: Mapping[Kind, int] = {kind: manifest.counts[kind] for kind in Kind}
         self.notes = notes
         self._folder = folder
@@ -79,18 +81,22 @@ class Index:
         """
         data = Path(data)
         current = generation_files.current_name(data)
-        names = generation_files.names(data)
-        candidates = ([current] if current else []) + [name for name in names if name != current]
-        if not current:
-            # Never switched to: the first rebuild has not ended, unless CURRENT itself was lost.
-            candidates = list(names)
-        problems: list[str] = []
-        for name in candidates:
-            try:
-                return cls(*_whole(data, name), notes=_notes(name, problems))
-            except GenerationError as error:
-                problems.append(f"Generation {name} is not served: {error}")
-        raise IndexMissing(" ".join(["There is no index that can be served.", *problems]))
+        while True:
+            names = generation_files.names(data)
+            # Without a CURRENT nothing was ever switched to, unless CURRENT itself was lost.
+            candidates = ([current] if current else []) + [name for name in names if name != current]
+            problems: list[str] = []
+            for name in candidates:
+                try:
+                    return cls(*_whole(data, name), notes=_notes(name, problems))
+                except GenerationError as error:
+                    problems.append(f"Generation {name} is not served: {error}")
+                    # A writer may have switched and deleted this one while it was read.
+                    if generation_files.current_name(data) != current:
+                        break
+            if (newer := generation_files.current_name(data)) == current:
+                raise IndexMissing(" ".join(["There is no index that can be served.", *problems]))
+            current = newer
 
     @staticmethod
     def open_generation(data: Path | str, name: str) -> Index:
@@ -198,18 +204,32 @@ class Index:
                 raise GenerationError(f"Expected the vector of every {kind} to find itself first, found others.")
 
 
+def write_index(data: Path, contents: generation_files.Contents) -> str:
+    """Write a new generation and check that it can be served; its name. It serves nobody before `switch`.
+
+    Raises
+    ------
+    GenerationError
+        when it does not pass its check: then it is set aside
+    """
+    name = generation_files.write_generation(data, contents)
+    try:
+        Index.open_generation(data, name).self_test()
+    except GenerationError:
+        generation_files.set_aside(data, name)
+        raise
+    return name
+
+
 def _whole(data: Path, name: str) -> tuple[Path, Manifest]:
     folder = data / generation_files.FOLDER / name
     if not folder.is_dir():
         raise GenerationError(f"Expected generation {name}, found none.")
-    manifest = generation_files.read_manifest(folder)
-    if manifest.name != name:
-        raise GenerationError(f"Expected generation {name} in its folder, found {manifest.name}.")
-    return folder, manifest
+    return folder, generation_files.read_manifest(folder)
 
 
 def _notes(name: str, problems: list[str]) -> tuple[str, ...]:
-    return (*problems, f"Generation {name} is served instead.") if problems else ()
+    return (*problems, f"Generation {name} is served instead; `neurorecall rebuild` mends it.") if problems else ()
 
 
 def _shelf(folder: Path, kind: Kind, manifest: Manifest) -> _Shelf:

@@ -17,6 +17,7 @@ from indexer.case_store import CaseStore
 from indexer.case_writing import is_unchanged
 from indexer.cases import Draft, DraftSeries, Refused
 from indexer.deidentify import AS_GIVEN, BY_RULES, NotDeidentified, deidentified, names_something
+from indexer.generation_files import set_broken_aside
 from indexer.progress import Progress, silent
 from indexer.pseudonyms import Pseudonyms
 from indexer.schema import FILE
@@ -90,11 +91,12 @@ def ingest(
         items = _items(place, reports, pseudonyms, known)
         if dry_run or store is None:
             return _Run(place, store, dry_run=True, keep_reports=not reports).all(items, progress)
+        broken = set_broken_aside(data)
         store.put_source(place.name, place.kind, str(place.root), AS_GIVEN if as_given else BY_RULES)
         summary = _Run(place, store, dry_run=False, keep_reports=not reports).all(items, progress)
         store.replace_refused(place.name, summary.refused)
         store.checkpoint()
-        return summary
+        return replace(summary, notes=(*broken, *summary.notes))
 
 
 class _Run:

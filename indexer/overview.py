@@ -10,7 +10,7 @@ from indexer import generation_files
 from indexer.case_store import CaseStore
 from indexer.cases import Counts, Refused
 from indexer.embedding_store import Kind
-from indexer.generation_files import GenerationError, Manifest
+from indexer.generation_manifest import GenerationError
 
 BEFORE = "stored as given, before this release could de-identify them; ingest the source again"
 
@@ -78,7 +78,9 @@ def overview(data: Path | str) -> Overview:
             pending += sum(
                 store.embeddings.count_pending(kind, serving.encoder_id) for kind in (Kind.REPORT, Kind.SENTENCE)
             )
-            same = _manifest(data, serving.name).content == store.embeddings.content(serving.encoder_id)
+            same = generation_files.manifest_of(
+                data / generation_files.FOLDER / serving.name
+            ).content == store.embeddings.content(serving.encoder_id)
         return Overview(
             counts=store.counts(),
             sources=tuple((name, kind) for name, kind, _ in store.sources()),
@@ -95,12 +97,8 @@ def overview(data: Path | str) -> Overview:
 
 def _generation(data: Path, name: str, current: str | None) -> Generation:
     try:
-        manifest = _manifest(data, name)
-    except (GenerationError, OSError, UnicodeDecodeError) as error:
+        manifest = generation_files.manifest_of(data / generation_files.FOLDER / name)
+    except GenerationError as error:
         return Generation(name, name == current, "", "", 0, f"its manifest cannot be read: {error}")
     vectors = sum(manifest.counts.values())
     return Generation(name, name == current, manifest.created, manifest.encoder_id, vectors)
-
-
-def _manifest(data: Path, name: str) -> Manifest:
-    return Manifest.from_json((data / generation_files.FOLDER / name / "manifest.json").read_text("utf-8"))

@@ -20,8 +20,9 @@ from indexer.case_store import CaseStore
 from indexer.cases import Refused
 from indexer.embedding_store import EncodedSeries, Kind, PendingText
 from indexer.encoding import NO_NETWORK, UNIT_TOLERANCE, Failure, encode_all
-from indexer.generation_files import Contents, GenerationError
-from indexer.generations import Index
+from indexer.generation_files import Contents
+from indexer.generation_manifest import GenerationError
+from indexer.generations import Index, write_index
 from indexer.progress import Progress, silent
 from indexer.removal import finish_erasing
 from indexer.schema import FILE, StoreError
@@ -73,9 +74,9 @@ def rebuild(
     if not (data / FILE).is_file():
         raise StoreError("store_missing", "There is no case store here yet.", "Run `neurorecall ingest` first.")
     with writer_lock(data), CaseStore.open(data) as store:
-        finish_erasing(data, store)
         generation_files.clear_unfinished(data)
-        notes = _set_broken_aside(data)
+        finish_erasing(data, store)
+        notes = generation_files.set_broken_aside(data)
         encoded = _Encoding(store, encoder, full, progress).run(workers)
         _score(store, encoder)
         name, switched = _renew(data, store, encoder, full)
@@ -179,46 +180,29 @@ def _score(store: CaseStore, encoder: Encoder) -> None:
     store.embeddings.put_scores(scores, encoder.scoring_id)
 
 
-def _set_broken_aside(data: Path) -> tuple[str, ...]:
-    """Rename generations whose bytes are not as they were written; they are reported, never deleted."""
-    notes = []
-    for name in generation_files.names(data):
-        try:
-            generation_files.read_manifest(data / generation_files.FOLDER / name)
-        except GenerationError as error:
-            notes.append(
-                f"Generation {name} is broken ({error}) and was renamed {generation_files.set_aside(data, name)}."
-            )
-    return tuple(notes)
-
-
 def _renew(data: Path, store: CaseStore, encoder: Encoder, full: bool) -> tuple[str, bool]:
     """The generation that holds what the store holds: the current one, or a new one that is switched to."""
     content = store.embeddings.content(encoder.encoder_id)
     current = generation_files.current_name(data)
     if current in generation_files.names(data) and not full:
         found = Index.open_generation(data, str(current))
-        if (found.encoder_id, found.content) == (encoder.encoder_id, content):
+        made_by = (found.encoder_id, found.preprocessing, found.content)
+        if made_by == (encoder.encoder_id, encoder.preprocessing_id, content):
             return found.name, False
-    name = build(data, store, encoder.encoder_id, encoder.dim, content)
+    name = build(data, store, encoder, content)
     generation_files.switch(data, name)
     return name, True
 
 
-def build(data: Path, store: CaseStore, encoder_id: str, dim: int, content: str) -> str:
+def build(data: Path, store: CaseStore, encoder: Encoder, content: str) -> str:
     """A new generation of the stored embeddings of one encoder, checked and not yet switched to; its name."""
-    embeddings = store.embeddings
+    embeddings, encoder_id = store.embeddings, encoder.encoder_id
     contents = Contents(
         encoder_id=encoder_id,
-        dim=dim,
+        preprocessing=encoder.preprocessing_id,
+        dim=encoder.dim,
         content=content,
         counts={kind: embeddings.count(kind, encoder_id) for kind in Kind},
         batches={kind: embeddings.iter_embeddings(kind, encoder_id) for kind in Kind},
     )
-    name = generation_files.write_generation(data, contents)
-    try:
-        Index.open_generation(data, name).self_test()
-    except GenerationError:
-        generation_files.set_aside(data, name)
-        raise
-    return name
+    return write_index(data, contents)

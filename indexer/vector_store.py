@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.durable import new_file
+
 if TYPE_CHECKING:
     import faiss
 
@@ -135,4 +137,6 @@ def write_faiss(path: Path, dim: int, count: int, batches: Iterable[NDArray[np.f
     if filled != count:
         raise VectorError(f"Expected {count} vectors, got {filled}.")
     index.ntotal = count
-    faiss.write_index(index, str(path))
+    # FAISS's own file writer only prints what fails when the file is closed, as on a full disk.
+    with new_file(path) as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]

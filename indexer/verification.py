@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 
-from indexer import generation_files
+from indexer import generation_files, store_seal
 from indexer.case_store import CaseStore
 from indexer.embedding_store import Kind
-from indexer.generation_files import GenerationError
+from indexer.generation_manifest import GenerationError
 from indexer.generations import Index
+from indexer.pseudonyms import PseudonymError, check_key
 
 LISTED = 5  # row ids that a problem names
 
@@ -25,13 +27,19 @@ def verify(data: Path | str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     data = Path(data)
     with CaseStore.open(data, read_only=True) as store:
-        problems = _check_database(store)
+        problems = _check_files(data, store)
+        try:
+            problems += _check_database(store)
+        except sqlite3.DatabaseError as error:
+            problems.append(f"Database: it cannot be read: {error}.")
+            return tuple(problems), ()
         remarks: list[str] = []
         current = generation_files.current_name(data)
         names = generation_files.names(data)
         if current is None or current not in names:
-            named = f"CURRENT names {current}, which is not there." if current else "There is no current generation."
-            (problems if current else remarks).append(f"{named} `neurorecall rebuild` makes one.")
+            lie = current or (data / generation_files.CURRENT).exists()
+            named = f"CURRENT names {current or 'nothing'}, which is not there." if lie else "Nothing was switched to."
+            (problems if lie else remarks).append(f"{named} `neurorecall rebuild` makes a current generation.")
         for name in names:
             try:
                 index = Index.open_generation(data, name)
@@ -44,6 +52,19 @@ def verify(data: Path | str) -> tuple[tuple[str, ...], tuple[str, ...]]:
                 _compare(store, index, problems, remarks)
         remarks += [f"{name} was set aside as broken." for name in generation_files.bad_names(data)]
     return tuple(problems), tuple(remarks)
+
+
+def _check_files(data: Path, store: CaseStore) -> list[str]:
+    """Files as they were sealed, and the key of the pseudonyms where there are some."""
+    problems = list(store_seal.broken_seals(data))
+    try:
+        check_key(data)
+    except PseudonymError as error:
+        problems.append(str(error))
+    except FileNotFoundError:
+        if any(kind == "folder" and store.keys_of(name) for name, kind, _ in store.sources()):
+            problems.append("Expected the key of the pseudonyms, found none: bring it back from a backup.")
+    return problems
 
 
 def _check_database(store: CaseStore) -> list[str]:

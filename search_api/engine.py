@@ -43,7 +43,7 @@ from search_api.retrieval import Shelves, example_channels, scan_channels, text_
 from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions, Worklist
 from search_api.scoring import EncodedScans, encode_scans, only_brain, score_report
 from search_api.spelling import Lexicon, lexicon
-from search_api.terminology import stored_terms
+from search_api.terminology import TerminologyError, stored_terms
 from search_api.vocabulary import ReportWords
 
 
@@ -59,6 +59,7 @@ class _Snapshot:
     quality: MatchQuality
     folding: Folding
     lexicon: Lexicon
+    notices: tuple[str, ...]
 
 
 class SearchEngine:
@@ -70,6 +71,7 @@ class SearchEngine:
         self._encoder = encoder
         self._passing = PassingCache(store, data / FILE)
         self._reloading = threading.Lock()
+        self._tried = Index.current_name(data)
         self._snapshot = self._take_snapshot()
 
     @classmethod
@@ -111,7 +113,7 @@ class SearchEngine:
     @property
     def notices(self) -> tuple[str, ...]:
         """What an operator should know of the generation that is served."""
-        return tuple(self._snapshot.shelves.index.notes)
+        return self._snapshot.notices
 
     def search(
         self,
@@ -219,13 +221,17 @@ class SearchEngine:
 
     def reload(self) -> bool:
         """Swap to a newer generation if there is one; True if it was swapped. Cheap when there is none."""
-        if Index.current_name(self._data) in (None, self.generation):
+        current = Index.current_name(self._data)
+        if current in (None, self.generation, self._tried):
             return False
         with self._reloading:
-            if Index.current_name(self._data) == self.generation:
+            before = self.generation
+            if current == before:
                 return False
             self._snapshot = self._take_snapshot()
-        return True
+            # One that was found broken is not read through again at every question.
+            self._tried = current
+        return self.generation != before
 
     def close(self) -> None:
         self._snapshot.shelves.index.close()
@@ -241,18 +247,20 @@ class SearchEngine:
 
     def _take_snapshot(self) -> _Snapshot:
         index = Index.open(self._data)
-        if index.encoder_id != self._encoder.encoder_id:
+        made_by = (index.encoder_id, index.preprocessing or self._encoder.preprocessing_id)
+        if made_by != (self._encoder.encoder_id, self._encoder.preprocessing_id):
             raise EncoderMismatch(
                 f"Expected vectors of the encoder {self._encoder.encoder_id} in generation {index.name}, "
                 f"got those of {index.encoder_id}: run neurorecall rebuild"
             )
         shelves = Shelves(self._store, index, ReportWords(self._store))
-        return _Snapshot(
-            shelves,
-            MatchQuality.measure(shelves, self._encoder),
-            Folding.of(self._store),
-            lexicon(stored_terms(self._data)),
-        )
+        quality, folding = MatchQuality.measure(shelves, self._encoder), Folding.of(self._store)
+        try:
+            return _Snapshot(shelves, quality, folding, lexicon(stored_terms(self._data)), index.notes)
+        except TerminologyError as error:
+            # A site's own terms widen queries; without them everything is found that was found before.
+            told = f"This site's own terms are not used: {error}"
+            return _Snapshot(shelves, quality, folding, lexicon(()), (*index.notes, told))
 
     def _answer(self, question: Question, snapshot: _Snapshot) -> Answer:
         shelves = snapshot.shelves

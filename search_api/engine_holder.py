@@ -92,7 +92,7 @@ class EngineHolder:
             try:
                 self._engine = SearchEngine.open(self._data, self._loaded_encoder())
             except NOT_SERVABLE as error:
-                self._problem = _told(error)
+                self._problem = problem_of(error)
                 raise self._problem from error
             finally:
                 self._looked = time.monotonic()
@@ -119,7 +119,7 @@ class EngineHolder:
                 _LOG.info("a newer generation is served", extra={"generation": engine.generation})
             self._skipped = None
         except NOT_SERVABLE as error:
-            self._skip(_told(error).code)
+            self._skip(problem_of(error).code)
         except Exception as error:  # noqa: BLE001  a thread of its own: the old generation goes on answering
             self._skip(type(error).__name__)
         finally:
@@ -129,9 +129,3 @@ class EngineHolder:
         if code != self._skipped:  # it is tried every second, and said once
             _LOG.warning("a newer generation is not served", extra={"code": code})
         self._skipped = code
-
-
-def _told(error: Exception) -> Problem:
-    if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.OperationalError):
-        return Problem(503, "store_damaged", "The case store is damaged.", "Run `neurorecall verify`.")
-    return problem_of(error)

@@ -30,6 +30,7 @@ from indexer.cases import CaseMissing, FilterError
 from indexer.generations import GenerationError, IndexMissing
 from indexer.schema import StoreError
 from indexer.teaching_folders import CollectionError
+from indexer.writer_lock import LockedError
 from search_api.audit_acts import act_of
 from search_api.engine import EncoderMismatch
 from search_api.query import QueryError
@@ -99,6 +100,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(400, "bad_sequence", str(error), "Name an MR sequence.")
         case CaseMissing():
             return Problem(404, "not_found", str(error), "It may have been removed; search again.")
+        case LockedError():
+            return Problem(409, error.code, str(error), error.hint)
         case CollectionError():
             status = 409 if error.code == "title_taken" else 400
             return Problem(status, error.code, str(error), "Change it and send it again.")
@@ -126,6 +129,8 @@ def problem_of(error: Exception) -> Problem:
             return not_ready(str(error), "Install the encoder's bundle again.", "encoder_missing")
         case sqlite3.OperationalError():
             return busy("The case store is busy.")
+        case sqlite3.DatabaseError() if not isinstance(error, sqlite3.ProgrammingError):
+            return not_ready("The case store is damaged.", "Run `neurorecall verify`.", "store_damaged")
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Problem(507, "no_space", "There is no space left for this.", "Free some space and try again.")
         case OSError():
@@ -143,6 +148,7 @@ _FORESEEN: tuple[type[Exception], ...] = (
     SequenceError,
     CaseMissing,
     CollectionError,
+    LockedError,
     VolumeError,
     EncodingError,
     ExplainError,
@@ -154,7 +160,7 @@ _FORESEEN: tuple[type[Exception], ...] = (
     StoreError,
     GenerationError,
     BundleError,
-    sqlite3.OperationalError,
+    sqlite3.DatabaseError,
     OSError,
 )
 

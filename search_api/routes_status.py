@@ -44,10 +44,14 @@ class Reason(BaseModel):
 
 
 class ReadinessDocument(BaseModel):
-    """`reasons` say why nothing can be answered, or of a server that is ready what needs attention."""
+    """`reasons` say why nothing can be answered, or of a server that is ready what needs attention.
+
+    `notices` are for an operator: such as that a generation is broken and an older one serves.
+    """
 
     ready: bool
     reasons: list[Reason]
+    notices: list[str] = []
 
 
 @router.get(
@@ -82,13 +86,15 @@ async def healthz() -> Any:
     },
 )
 def readyz(request: Request) -> Any:
-    found = readiness(services_of(request))
+    services = services_of(request)
+    found, known = readiness(services), principal_in(request.scope) is not None
     # Whoever is not let in learns whether it is ready, not why not.
-    told = (*found.hindering, *found.noted) if principal_in(request.scope) else ()
+    told = (*found.hindering, *found.noted) if known else ()
     reasons = [{"code": one.code, "message": one.message, "hint": one.hint} for one in told]
     if found.ready:
-        return {"ready": True, "reasons": reasons}
-    return JSONResponse({"ready": False, "reasons": reasons}, 503, headers=RETRY_AFTER)
+        notices = list(services.holder.engine().notices) if known else []
+        return {"ready": True, "reasons": reasons, "notices": notices}
+    return JSONResponse({"ready": False, "reasons": reasons, "notices": []}, 503, headers=RETRY_AFTER)
 
 
 @router.get(

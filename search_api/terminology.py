@@ -10,9 +10,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from indexer.durable import replace_file
+from indexer.store_seal import break_seal, put_seal
 
 FILE = "terms.json"
 _LONGEST_NAME = 6  # words; longer ones are definitions
@@ -30,12 +32,9 @@ def import_terms(file: Path, data: Path) -> tuple[int, int]:
     if not groups:
         raise TerminologyError(f"Expected terms with names in {file.name}, found none")
     data.mkdir(parents=True, exist_ok=True)
-    aside = data / f".{FILE}.part"
-    with aside.open("w", encoding="utf-8") as out:
-        json.dump(groups, out, ensure_ascii=False)
-        out.flush()
-        os.fsync(out.fileno())
-    aside.replace(data / FILE)
+    break_seal(data / FILE)
+    replace_file(data / FILE, json.dumps(groups, ensure_ascii=False).encode("utf-8", "replace"))
+    put_seal(data / FILE)
     several = sum(len(group) > 1 for group in groups)
     return several, len(groups) - several
 
@@ -44,7 +43,9 @@ def stored_terms(data: Path) -> tuple[tuple[str, ...], ...]:
     """Groups of names of the same thing; none where nothing was imported. Raises TerminologyError if damaged."""
     try:
         stored = json.loads((data / FILE).read_text("utf-8"))
-        return tuple(tuple(str(name) for name in group) for group in stored)
+        if not isinstance(stored, list) or not all(map(_is_group, stored)):
+            raise ValueError("groups of names are missing")
+        return tuple(map(tuple, stored))
     except FileNotFoundError:
         return ()
     except (ValueError, TypeError) as error:
@@ -82,6 +83,10 @@ def _names(name: str, lines: Iterable[str]) -> Iterator[tuple[str, ...]]:
             raise TerminologyError(
                 f"Expected JSON with `name` or `text` in line {number} of {name}: {error}"
             ) from error
+
+
+def _is_group(stored: object) -> bool:
+    return isinstance(stored, list) and bool(stored) and all(isinstance(name, str) and name for name in stored)
 
 
 def _usable(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from faults import needs
 
 if TYPE_CHECKING:
     from running_service import Service
@@ -32,6 +33,8 @@ def missing(need: str) -> str | None:
         return None if (SHARED / "mri").is_dir() else "the shared real scans are not beside the checkout"
     if need == "browser":
         return None if shutil.which("chromium") else "chromium is not installed"
+    if need == "faults":
+        return ", ".join(needs.missing()) or None
     if need == "orthanc":
         return None if shutil.which("Orthanc") else "orthanc is not installed"
     modules = {"milvus": ("milvus", "pymilvus"), "ray": ("ray",)}[need]
@@ -40,7 +43,7 @@ def missing(need: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reasons = {need: missing(need) for need in ("shared", "browser", "orthanc", "milvus", "ray")}
+    reasons = {need: missing(need) for need in ("shared", "browser", "orthanc", "milvus", "ray", "faults")}
     for item in items:
         for need, reason in reasons.items():
             if reason and item.get_closest_marker(need) and need not in REQUIRED:

@@ -232,7 +232,7 @@ def test_a_server_without_an_index_starts_and_says_what_to_do(tmp_path: Path) ->
         assert upload.status_code == 503
         assert str(tmp_path) not in answer.text + ready.text + upload.text
         build_archive(tmp_path)
-        assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+        assert client.get("/readyz").json() == {"ready": True, "reasons": [], "notices": []}
         assert client.get("/api/search?q=glioma").status_code == 200
 
 

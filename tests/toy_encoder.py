@@ -36,6 +36,7 @@ class ToyEncoder:
     """Deterministic; `name` and `dim` make another encoder_id."""
 
     encoder_id = "toy-64"
+    preprocessing_id = "block means"
     dim = 64
     sequences: tuple[MRSequence, ...] = tuple(MRSequence)
     findings: tuple[Finding, ...] = (

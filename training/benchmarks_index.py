@@ -82,6 +82,7 @@ class StoredVectors:
     """An encoder of which nothing is asked: every vector is stored already."""
 
     encoder_id = ENCODER_ID
+    preprocessing_id = ""
     dim = DIM
     sequences = tuple(MRSequence)
     findings: tuple[Finding, ...] = ()
