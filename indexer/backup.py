@@ -30,6 +30,7 @@ from indexer.writer_lock import transaction_lock, writer_lock
 FORMAT = 1
 MANIFEST = "backup.json"
 RESTORED = (FILE, KEY_FILE, "terms.json")  # other files are brought back only where they are not there
+FOLDERS = ("access", "audit")  # who may come in, and who did
 _NUMBERED = ("examination", "series", "report", "sentence")
 
 
@@ -100,7 +101,8 @@ def check_backup(folder: Path | str) -> BackupSummary:
     if found != FORMAT or FILE not in seals:
         raise _unusable(f"Expected a backup of format {FORMAT} with {FILE}, found format {found}.")
     for name, seal in seals.items():
-        if Path(name).name != name:
+        inside, _, leaf = name.rpartition("/")
+        if inside not in ("", *FOLDERS) or leaf in ("", ".", "..") or "\\" in leaf:
             raise _unusable("Expected names of files in the backup, found a path.")
         try:
             generation_files.check_file(folder / name, seal)
@@ -141,7 +143,8 @@ def restore_backup(data: Path | str, folder: Path | str) -> BackupSummary:
             # Others first: with the database in place the restoring is done.
             for name in summary.files:
                 if name != FILE and (name in RESTORED or not (data / name).exists()):
-                    part = data / f".{name}.part"
+                    (data / name).parent.mkdir(exist_ok=True, mode=0o700)
+                    part = (data / name).with_name(f".{Path(name).name}.part")
                     _copy(folder / name, part)
                     part.rename(data / name)
             aside.rename(data / FILE)
@@ -158,13 +161,26 @@ def _fill(data: Path, aside: Path) -> BackupSummary:
     for path in sorted(data.iterdir()):
         if path.is_file() and not path.is_symlink() and _is_truth(path.name):
             _copy(path, aside / path.name)
-    seals = {path.name: generation_files.seal_file(path) for path in sorted(aside.iterdir())}
+    for name in FOLDERS:
+        _copy_folder(data / name, aside / name)
+    copies = sorted(path for path in aside.rglob("*") if path.is_file())
+    seals = {path.relative_to(aside).as_posix(): generation_files.seal_file(path) for path in copies}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     files = {name: asdict(one) for name, one in seals.items()}
     body = {"format": FORMAT, "created": created, "schema": SCHEMA, "examinations": count, "files": files}
     with new_file(aside / MANIFEST) as file:
         file.write(json.dumps({**body, "digest": digest_of(body)}).encode())
     return BackupSummary(tuple(seals), count, created)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """From the last name to the first, so that the audit's head is never ahead of the records beside it."""
+    paths = [path for path in source.glob("*") if path.is_file() and path.name != "lock" and _is_truth(path.name)]
+    for path in sorted(paths, reverse=True):
+        target.mkdir(exist_ok=True, mode=0o700)
+        _copy(path, target / path.name)
+    if paths:
+        sync_folder(target)
 
 
 def _is_truth(name: str) -> bool:

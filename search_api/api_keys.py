@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from indexer.generation_files import sync_folder
+from indexer.durable import replace_file
 from search_api.principals import Principal, Role
 
 FOLDER = "access"
@@ -148,14 +148,8 @@ class ApiKeys:
             os.close(handle)
 
     def _write(self, keys: tuple[ApiKey, ...]) -> None:
-        temporary = self._folder / f"{FILE}.new"
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"format": 1, "keys": [asdict(key) for key in keys]}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._path)
-        sync_folder(self._folder)
+        document = {"format": 1, "keys": [asdict(key) for key in keys]}
+        replace_file(self._path, json.dumps(document, indent=1).encode())
 
 
 def _parse(content: bytes) -> tuple[ApiKey, ...]:

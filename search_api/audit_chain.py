@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.durable import sync_folder
 from search_api.audit_records import HASH, NO_HASH, AuditError, Entry, Head, mending, now, parse, sealed
 
 FOLDER, LOCK, HEAD = "audit", "lock", "head"
@@ -176,14 +177,6 @@ def locked(folder: Path, kind: int) -> Iterator[None]:
                 time.sleep(wait)
                 wait = min(2 * wait, 0.01)
         yield
-    finally:
-        os.close(handle)
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
 

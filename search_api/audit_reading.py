@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search_api.audit_chain import FOLDER, HEAD, KEY, AuditTrail, files_of, locked, read_head, read_key, sync_folder
+from indexer.durable import sync_folder
+from search_api.audit_chain import FOLDER, HEAD, KEY, AuditTrail, files_of, locked, read_head, read_key
 from search_api.audit_records import MENDED, NO_HASH, PRUNED, AuditError, Entry, Head, parse, seal, torn_digest
 
 MOST_PROBLEMS = 20

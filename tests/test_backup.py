@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import stat
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from audit_cases import recorded, write
 from datasets import write_scan
 from indexed import again, key_of, make_archive
 from toy_encoder import ToyEncoder
@@ -19,6 +21,7 @@ import encoders
 from indexer import commands
 from indexer.backup import BackupError, make_backup, restore_backup
 from indexer.case_store import CaseStore
+from indexer.generation_manifest import digest_of
 from indexer.generations import Index, Kind
 from indexer.ingest import ingest
 from indexer.pseudonyms import PseudonymError, Pseudonyms
@@ -27,7 +30,10 @@ from indexer.removal import remove_cases
 from indexer.schema import StoreError
 from indexer.verification import verify
 from indexer.writer_lock import LockedError, writer_lock
+from search_api.api_keys import ApiKeys
+from search_api.audit_reading import verify as verify_audit
 from search_api.engine import SearchEngine
+from search_api.principals import Role
 
 
 @pytest.fixture
@@ -199,3 +205,31 @@ def test_a_key_of_pseudonyms_that_changed_is_refused(tmp_path: Path, content: by
 def test_keys_of_earlier_releases_are_read(tmp_path: Path) -> None:
     (tmp_path / "pseudonym.key").write_bytes(b"ab" * 32)
     assert Pseudonyms.open(tmp_path).name("p", "x") == Pseudonyms(b"\xab" * 32).name("p", "x")
+
+
+def test_keys_and_audit_come_back_to_a_new_machine_and_the_chain_goes_on(data: Path, tmp_path: Path) -> None:
+    _, key = ApiKeys(data).add("ward-7", Role.READER, 1)
+    write(data, 3)
+    make_backup(data, tmp_path / "backup")
+    fresh = tmp_path / "fresh"
+    restore_backup(fresh, tmp_path / "backup")
+    assert ApiKeys(fresh).owner(key) is not None
+    write(fresh, 1)
+    assert [one["sequence"] for one in recorded(fresh)] == [1, 2, 3, 4]
+    assert not verify_audit(fresh).problems
+    # What is there already has gone on since, and stays.
+    write(data, 2)
+    restore_backup(data, tmp_path / "backup")
+    assert len(recorded(data)) == 5
+
+
+@pytest.mark.parametrize("name", ["../evil", "audit/../../evil", "/etc/evil", "generations/evil", "audit/"])
+def test_a_manifest_that_names_a_place_outside_is_refused(data: Path, tmp_path: Path, name: str) -> None:
+    make_backup(data, tmp_path / "backup")
+    manifest = tmp_path / "backup" / "backup.json"
+    body = json.loads(manifest.read_text("utf-8"))
+    body.pop("digest")
+    body["files"][name] = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    manifest.write_text(json.dumps({**body, "digest": digest_of(body)}), "utf-8")
+    with pytest.raises(BackupError, match="found a path"):
+        restore_backup(tmp_path / "fresh", tmp_path / "backup")

@@ -195,11 +195,11 @@ def test_a_damaged_list_of_terms_leaves_the_shipped_ones(data: Path) -> None:
 def test_a_copy_before_a_migration_is_whole_and_private(data: Path) -> None:
     with closing(sqlite3.connect(data / "cases.sqlite", isolation_level=None)) as database:
         database.execute("ALTER TABLE erasing DROP COLUMN key")
-        database.execute("PRAGMA user_version = 4")
+        database.execute("PRAGMA user_version = 5")
     CaseStore.open(data).close()
-    copy = data / "cases.schema4.bak"
+    copy = data / "cases.schema5.bak"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (4,)
+        assert database.execute("PRAGMA user_version").fetchone() == (5,)
         assert database.execute("SELECT count(*) FROM examination").fetchone() == (4,)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
