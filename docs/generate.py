@@ -19,6 +19,19 @@ def figures(name: str) -> str:
     return (ROOT / "docs" / "figures" / f"{name}.md").read_text("utf-8").rstrip() + "\n"
 
 
+def faults() -> str:
+    """The table of injected faults, summed over the commands that they were injected into."""
+    first, *rows = [line for line in figures("faults").splitlines() if line.strip()]
+    sums: dict[str, list[int]] = {}
+    for row in rows[2:]:
+        fault, _, injected, *_, wrong = (cell.strip().strip("*").replace(",", "") for cell in row.strip("|").split("|"))
+        counted = sums.setdefault(fault.partition(":")[0], [0, 0])
+        counted[0] += int(injected)
+        counted[1] += int(wrong)
+    table = [f"| {fault} | {injected:,} | {wrong} |" for fault, (injected, wrong) in sums.items()]
+    return "\n".join([first, "", "| fault | injected | anything lost or wrong |", "|---|---|---|", *table]) + "\n"
+
+
 def commands() -> str:
     """Every command with its arguments and options."""
     import neurorecall
