@@ -184,7 +184,7 @@ def restore(
     if (generation is None) == (backup is None):
         raise typer.BadParameter("Name a generation, or a folder with --backup.", param_hint="GENERATION")
     act = act_of_command(context)
-    act.asks(generation=generation, backup=backup is not None)
+    act.asks(generation=generation, backup="given" if backup else "")
     if backup is not None:
         _restore_backup(act, data, backup, as_json)
         return

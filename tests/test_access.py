@@ -85,11 +85,11 @@ def test_nothing_but_the_open_pages_is_had_without_a_key(site: TestClient) -> No
 
 def test_what_is_open_says_nothing_of_the_data(site: TestClient, tmp_path: Path) -> None:
     assert site.get("/healthz").json() == {"status": "ok"}
-    assert site.get("/readyz").json() == {"ready": True, "reasons": []}
+    assert site.get("/readyz").json() == {"ready": True, "reasons": [], "notices": []}
     assert site.get("/api/session").json() == {"name": None, "role": None, "required": True, "ways": ["key"]}
     with client_of(tmp_path, required=True) as empty:
         answer = empty.get("/readyz")
-        assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": []})
+        assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": [], "notices": []})
     page = site.get("/sign-in")
     assert page.status_code == 200
     assert "API key" in page.text

@@ -20,7 +20,7 @@ from training.evaluation_deidentification import deidentification_table, evaluat
 from training.phantoms.reports import write_report
 from training.phantoms.scenario import draw_facts
 
-PHRASES = tomllib.loads((Path("training") / "teaching" / "planted_identifiers.toml").read_text("utf-8"))["kept"]
+PHRASES = tomllib.loads((Path("training") / "deidentification" / "planted_identifiers.toml").read_text("utf-8"))["kept"]
 
 GONE = {
     "Seen by Dr. Smith on 12/03/2019.": "Seen by [name] on [date].",

@@ -2,8 +2,8 @@
 
 Planted: lines of `planted_identifiers` inside reports of phantoms, by kind, for the templates and languages that were
 looked at while the rules were written and for those that were not. Wrong: phrases that must stay, and, with the shared
-text, what is taken out of kept-back records; of a sample of these `teaching/removed_spans.tsv` says which were right to
-go. The baseline is what is usually done by hand: patterns of dates, numbers, telephones, addresses and titles.
+text, what is taken out of kept-back records; of a sample of these `deidentification/removed_spans.tsv` says which were
+right to go. The baseline is what is usually done by hand: patterns of dates, numbers, telephones, addresses and titles.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _remaining(half: str, count: int, seed: int) -> dict[str, dict[str, dict[str
 
 
 def _changed_phrases() -> dict[str, dict[str, Any]]:
-    source = files("training") / "teaching" / "planted_identifiers.toml"
+    source = files("training") / "deidentification" / "planted_identifiers.toml"
     found = {}
     for name, phrases in tomllib.loads(source.read_text("utf-8"))["kept"].items():
         changed = [phrase for phrase in phrases if any(_wrong_in(phrase))]
@@ -149,7 +149,7 @@ def _group(record: Record) -> str:
 
 
 def _labels() -> dict[tuple[str, int, int], str]:
-    source = files("training") / "teaching" / "removed_spans.tsv"
+    source = files("training") / "deidentification" / "removed_spans.tsv"
     rows = csv.DictReader(source.read_text("utf-8").splitlines(), delimiter="\t")
     return {(row["id"], int(row["start"]), int(row["end"])): row["verdict"] for row in rows}
 

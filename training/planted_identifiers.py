@@ -1,7 +1,7 @@
 """Reports with identifiers planted into them: what `neurorecall evaluate deidentification` looks for afterwards.
 
-Bodies are reports of phantoms, templates lie in `teaching/planted_identifiers.toml`, values come from Faker. Templates
-and languages are split in two: one half was looked at while the rules were written, the other was not.
+Bodies are reports of phantoms, templates lie in `deidentification/planted_identifiers.toml`, values come from Faker.
+Templates and languages are split in two: one half was looked at while the rules were written, the other was not.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Planted:
 
 def planted_lines(half: str, count: int, seed: int) -> Iterator[Planted]:
     """`count` lines of each template of a half. Raises FakerMissing."""
-    source = files("training") / "teaching" / "planted_identifiers.toml"
+    source = files("training") / "deidentification" / "planted_identifiers.toml"
     templates = tomllib.loads(source.read_text("utf-8"))[half]
     rng = Random(seed)
     fakers = _fakers(LANGUAGES[half], seed)
