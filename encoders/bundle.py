@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -30,36 +29,15 @@ from encoders.in_range import load_rules
 from encoders.manifest import BundleError, NetworkEntry, network_entries, read_manifest, weights_hash
 from encoders.preprocess import NetworkInput, Preprocessing, preprocess
 from encoders.sequences import MRSequence
+from encoders.series_encoding import EncodingError, SeriesEncoding
 from encoders.text import NeuroBERT
 from encoders.vision import SequenceNetwork, VisionConfig, VisionOutput, mask_probabilities, surest_by_side
 from encoders.volume import Volume
 
-SCORING = 2  # how series are scored together; another number scores stored examinations again
+__all__ = ["Bundle", "BundleError", "Encoder", "EncodingError", "SeriesEncoding", "load"]
+
+SCORING = 3  # how series are scored together; another number scores stored examinations again
 PRETRAINED = Path(__file__).parent / "pretrained"
-
-
-class EncodingError(ValueError):
-    """A volume that no network of the bundle takes; `code` is `unknown_sequence` or `no_network`."""
-
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.hint = hint
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesEncoding:
-    """The embedding (D,) of one series, unit length, and what was noticed; `in_range`: looks like a brain MRI.
-
-    `lesions` is the probability of each mask class at its surest place in the left and in the right half.
-    """
-
-    embedding: NDArray[np.float32]
-    partial: bool
-    coverage: float
-    notes: tuple[str, ...]
-    in_range: bool = True
-    lesions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Encoder(Protocol):
@@ -84,6 +62,7 @@ class Encoder(Protocol):
     def score_series(
         self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: OperatingPoint | None = None
     ) -> tuple[FindingScore, ...]: ...
+    def reading_order(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> float: ...
 
 
 class Bundle:
@@ -178,11 +157,11 @@ class Bundle:
     def score_series(
         self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence], point: OperatingPoint | None = None
     ) -> tuple[FindingScore, ...]:
-        """Calibrated scores of every finding for the series (S, D) of one examination; `abnormal` comes first.
+        """Calibrated scores for the series (S, D) of one examination, in the catalogue's order.
 
+        A finding that is not calibrated for examinations with just these `sequences` has no score, and is left out.
         Each finding weighs the series by how well their networks were measured to tell it. Thresholds are those of the
-        operating point, or of each finding's own where none is given; they and their figures are those of examinations
-        with just these `sequences`.
+        operating point, or of each finding's own where none is given.
         """
         return self._scores(self.weighed_scores(embeddings, sequences), self.calibrations(sequences), point)
 
@@ -192,7 +171,7 @@ class Bundle:
         point: OperatingPoint | None = None,
         sequences: Sequence[MRSequence] | None = None,
     ) -> tuple[FindingScore, ...]:
-        """Calibrated scores of every finding for one fused embedding (D,); `abnormal` comes first.
+        """Calibrated scores for one fused embedding (D,), in the catalogue's order; none of what is not calibrated.
 
         `sequences` are those that it was made of, None for all. `score_series` tells more.
         """
@@ -204,8 +183,12 @@ class Bundle:
     def _scores(
         self, raw: NDArray[np.float32], calibrations: Mapping[str, Calibration], point: OperatingPoint | None
     ) -> tuple[FindingScore, ...]:
-        rows = zip(self.findings, raw.tolist(), strict=True)
-        return tuple(finding_score(finding, one, calibrations.get(finding.name), point) for finding, one in rows)
+        rows = [row for row in zip(self.findings, raw.tolist(), strict=True) if row[0].name in calibrations]
+        return tuple(finding_score(finding, one, calibrations[finding.name], point) for finding, one in rows)
+
+    def reading_order(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> float:
+        """The uncalibrated score of "abnormal", to order by, higher first; on no scale with other sequences."""
+        return float(self.weighed_scores(embeddings, sequences)[0])
 
     def weighed_scores(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> NDArray[np.float32]:
         """Uncalibrated scores (F,) of the series (S, D) of one examination, summed by each finding's own weights."""

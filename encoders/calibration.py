@@ -127,11 +127,14 @@ class Calibration:
         Raises
         ------
         UnreachableError
-            no threshold reaches a predictive value
+            no threshold reaches a predictive value, or keeps a miss rate but by flagging all; says the best there is
         """
         if point.aim == "miss_rate":
-            allowed = math.floor(point.value * (len(self.choosing.present) + 1) + 1e-9)
-            return float(self.choosing.present[allowed - 1]) if allowed else 0.0
+            further = len(self.choosing.present) + 1
+            allowed = math.floor(point.value * further + 1e-9)
+            if not allowed:
+                raise UnreachableError(f"{point} cannot be reached: the best that is reached is {1 / further:.2g}")
+            return float(self.choosing.present[allowed - 1])
         if point.aim in PREDICTIVE:
             return self._predictive_threshold(point)
         if point.aim == "sensitivity":
@@ -157,13 +160,16 @@ class Calibration:
             if point.aim == "ppv":
                 flagged = share * (1 - missed / len(present))
                 alarms = [wilson_interval(len(absent) - int(count), len(absent))[1] for count in passed]
-                reached = candidates[flagged / (flagged + (1 - share) * np.array(alarms)) >= point.value]
+                values = flagged / (flagged + (1 - share) * np.array(alarms))
+                reached = candidates[values >= point.value]
             else:
                 right = (1 - share) * passed / len(absent)
                 misses = [wilson_interval(int(count), len(present))[1] for count in missed]
-                reached = candidates[right / (right + share * np.array(misses)) >= point.value][::-1]
+                values = right / (right + share * np.array(misses))
+                reached = candidates[values >= point.value][::-1]
         if not len(reached):
-            raise UnreachableError(f"No threshold reaches {point}")
+            best = math.floor(1000 * float(np.nanmax(values))) / 1000  # never rounded up to what is not reached
+            raise UnreachableError(f"{point} cannot be reached: the best that is reached is {best:.3f}")
         return float(reached[0])
 
     def measured(self, threshold: float) -> Measured:

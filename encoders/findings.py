@@ -1,8 +1,8 @@
 """The findings that a bundle scores: their names, their prompts, and how a similarity becomes a calibrated score.
 
 A finding's raw score is how much nearer an embedding lies to sentences that state the finding than to sentences that
-deny it. `calibration` turns that into 0-1 and gives the threshold with the figures that were measured for it. Without
-measured figures a finding has no threshold and is never flagged.
+deny it. `calibration` turns that into 0-1 and gives the threshold with the figures that were measured for it. Without a
+calibration a finding has no score; without a threshold it is never flagged.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.calibration import Calibration, Measured, OperatingPoint, UnreachableError, logistic
+from encoders.calibration import Calibration, Measured, OperatingPoint, UnreachableError
 
 ABNORMAL = "abnormal"
 UNTOLD_THERE = "At this operating point the threshold flags no more with it than without: it is never flagged."
@@ -125,24 +126,24 @@ def raw_scores(
 
 
 def finding_score(
-    finding: Finding, raw: float, calibration: Calibration | None, point: OperatingPoint | None = None
+    finding: Finding, raw: float, calibration: Calibration, point: OperatingPoint | None = None
 ) -> FindingScore:
-    """One finding's score; without a calibration it is the plain logistic, has no threshold and is never flagged.
+    """One finding's score, with the threshold of the operating point.
 
-    Nor has it one where its score, or the threshold, was found to say nothing.
+    It has none, and a note says why, where its score or the threshold was found to say nothing, or where no threshold
+    reaches the operating point.
     """
-    if calibration is None:
-        return FindingScore(finding.name, finding.title, logistic(raw), None, False, None, None)
     score, point = calibration.score(raw), point or calibration.operating_point
+    without = partial(FindingScore, finding.name, finding.title, score, None, False)
     if not calibration.told:
-        return FindingScore(finding.name, finding.title, score, None, False, None, None, UNTOLD)
+        return without(None, None, UNTOLD)
     try:
         threshold = calibration.threshold(point)
-    except UnreachableError:
-        return FindingScore(finding.name, finding.title, score, None, False, str(point), None)
+    except UnreachableError as error:
+        return without(str(point), None, f"{error}.")
     measured = calibration.measured(threshold)
     if measured.sensitivity_interval[0] <= 1 - measured.specificity:
-        return FindingScore(finding.name, finding.title, score, None, False, str(point), None, UNTOLD_THERE)
+        return without(str(point), None, UNTOLD_THERE)
     return FindingScore(
         finding=finding.name,
         title=finding.title,

@@ -109,6 +109,7 @@ def _series(row: Mapping[str, Any]) -> Series:
         spacing=tuple(json.loads(row["spacing"])),
         partial=bool(row["partial"]),
         notes=tuple(dict.fromkeys(json.loads(row["notes"]) + json.loads(row["remarks"]))),
+        unscorable=row.get("unscorable", ""),  # a migration reads rows of before there was one
     )
 
 

@@ -150,7 +150,7 @@ def _put_series(database: Database, identity: int, series: tuple[DraftSeries, ..
         if (row["digest"], row["sequence"]) != (values["digest"], values["sequence"]):
             database.execute("DELETE FROM thumbnail WHERE series_id = ?", (row["id"],))
             database.execute("DELETE FROM embedding WHERE kind = 'series' AND item_id = ?", (row["id"],))
-            values |= {"partial": 0, "remarks": "[]"}
+            values |= {"partial": 0, "remarks": "[]", "unscorable": ""}
         _update(database, "series", row["id"], values)
 
 

@@ -55,7 +55,10 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One stack of slices; `shape` in voxels X Y Z, `spacing` in mm, `name` the file's stem."""
+    """One stack of slices; `shape` in voxels X Y Z, `spacing` in mm, `name` the file's stem.
+
+    `unscorable` says why no finding may be scored by it; empty where it may be, or where it was not encoded yet.
+    """
 
     number: int
     sequence: MRSequence | None
@@ -64,6 +67,7 @@ class Series:
     spacing: tuple[float, ...]
     partial: bool = False
     notes: tuple[str, ...] = ()
+    unscorable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

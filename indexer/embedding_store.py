@@ -57,7 +57,7 @@ class PendingText:
 
 @dataclass(frozen=True, slots=True)
 class EncodedSeries:
-    """What rebuild found out about a series; `embedding` (D,) unit length."""
+    """What rebuild found out about a series; `embedding` (D,) unit length, `unscorable` as in Series."""
 
     series: PendingSeries
     embedding: NDArray[np.float32]
@@ -66,6 +66,7 @@ class EncodedSeries:
     thumbnail: bytes
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
+    unscorable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,13 @@ class EmbeddingStore:
                 row = (series.id, series.examination_id, encoder_id, series.digest, _blob(one.embedding))
                 database.execute(_put_statement(Kind.SERIES), row)
                 database.execute(
-                    "UPDATE series SET partial = ?, remarks = ?, shape = ?, spacing = ? WHERE id = ?",
+                    "UPDATE series SET partial = ?, remarks = ?, shape = ?, spacing = ?, unscorable = ? WHERE id = ?",
                     (
                         int(one.partial),
                         json.dumps(one.remarks),
                         json.dumps(one.shape),
                         json.dumps(one.spacing),
+                        one.unscorable,
                         series.id,
                     ),
                 )
@@ -222,13 +224,13 @@ class EmbeddingStore:
             return int(database.execute(statement, (str(kind), encoder_id)).fetchone()[0])
 
     def unscored(self, encoder_id: str, scoring: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
-        """The series' embeddings of every examination whose findings were not scored so since they were made."""
+        """The embeddings of the scorable series of every examination that was not scored so since they were made."""
         return self._series(
             encoder_id, "e.examination_id NOT IN (SELECT examination_id FROM scored WHERE scoring = ?)", scoring
         )
 
     def reported(self, encoder_id: str) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
-        """The series' embeddings of every examination that has a report."""
+        """The embeddings of the scorable series of every examination that has a report."""
         return self._series(encoder_id, "e.examination_id IN (SELECT examination_id FROM report)")
 
     def _series(
@@ -236,7 +238,8 @@ class EmbeddingStore:
     ) -> dict[int, tuple[tuple[MRSequence, NDArray[np.float32]], ...]]:
         statement = (
             "SELECT e.examination_id, s.sequence, e.vector FROM embedding e JOIN series s ON s.id = e.item_id"  # noqa: S608
-            f" WHERE e.kind = 'series' AND e.encoder_id = ? AND {condition} ORDER BY s.examination_id, s.number"
+            f" WHERE e.kind = 'series' AND e.encoder_id = ? AND s.unscorable = '' AND {condition}"
+            " ORDER BY s.examination_id, s.number"
         )
         with self._connections.reading() as database:
             rows = database.execute(statement, (encoder_id, *values)).fetchall()
@@ -252,6 +255,17 @@ class EmbeddingStore:
         with self._connections.writing() as database:
             database.conn.executemany("DELETE FROM scored WHERE examination_id = ?", [(one,) for one in scores])
             database.conn.executemany("INSERT INTO scored VALUES (?, ?, ?, ?, ?)", rows)
+
+    def reasons_not_encoded(self) -> dict[int, tuple[str, ...]]:
+        """Why series could not be encoded, by examination id."""
+        found: dict[int, list[str]] = {}
+        with self._connections.reading() as database:
+            for examination, message in database.execute(
+                "SELECT s.examination_id, r.message FROM refused r JOIN series s ON s.id = r.series_id"
+                " WHERE r.stage = 'rebuild' ORDER BY s.examination_id, s.number"
+            ):
+                found.setdefault(examination, []).append(message)
+        return {examination: tuple(dict.fromkeys(messages)) for examination, messages in found.items()}
 
     def refused(self) -> tuple[Refused, ...]:
         """The series that could not be encoded."""

@@ -22,9 +22,9 @@ from indexer.thumbnails import thumbnail
 
 if TYPE_CHECKING:
     from encoders.bundle import Encoder
+    from encoders.series_encoding import SeriesEncoding
 
 NO_NETWORK = "no_network"  # nothing is wrong with the file
-_NO_BRAIN = "It does not look like a brain MRI: its scores mean nothing."
 UNIT_TOLERANCE = 1e-2  # of a vector's length; float32 networks stay far below
 
 
@@ -59,7 +59,7 @@ def encode_one(encoder: Encoder, series: PendingSeries) -> Outcome:
     except OSError as error:
         return Failure(series, "unreadable", f"The file cannot be read: {error.strerror or type(error).__name__}.")
     except (VolumeError, EncodingError) as error:
-        return Failure(series, error.code, f"{error} {error.hint}")
+        return Failure(series, error.code, f"{str(error).removeprefix(f'{series.name}: ')} {error.hint}")
     except PreprocessingError as error:
         return Failure(series, "not_brain_mri", str(error))
     except MemoryError:
@@ -71,11 +71,17 @@ def encode_one(encoder: Encoder, series: PendingSeries) -> Outcome:
         series=series,
         embedding=encoding.embedding,
         partial=encoding.partial,
-        remarks=tuple(dict.fromkeys((*volume.notes, *encoding.notes, *(() if encoding.in_range else (_NO_BRAIN,))))),
+        remarks=tuple(dict.fromkeys((*volume.notes, *encoding.notes, *_unscored(encoding)))),
+        unscorable=encoding.unscorable,
         thumbnail=picture,
         shape=tuple(int(length) for length in volume.voxels.shape),
         spacing=tuple(round(length, 4) for length in volume.spacing),
     )
+
+
+def _unscored(encoding: SeriesEncoding) -> tuple[str, ...]:
+    why = encoding.unscorable
+    return (f"{why[0].upper()}{why[1:]}: no finding is scored by it.",) if why else ()
 
 
 def encode_all(encoder: Encoder, pending: Sequence[PendingSeries], workers: int) -> Iterator[Outcome]:

@@ -47,6 +47,9 @@ SequenceOfFile = Annotated[
     typer.Option("--sequence", help="MR sequence of a file whose name does not tell; once a file, in order."),
 ]
 FrameOfFile = Annotated[str, typer.Option("--frame", help="Which volume of a 4-D file: its number from 0, or mean.")]
+OperatingPointOption = Annotated[
+    str | None, typer.Option(help="What the thresholds shall reach, such as sensitivity=0.95.")
+]
 SequenceOption = Annotated[str | None, typer.Option("--sequence", help="MR sequence, such as FLAIR.")]
 SexOption = Annotated[str | None, typer.Option("--sex", help="F, M or O.")]
 AgeOption = Annotated[str | None, typer.Option("--age", help="Years, such as 40-60.")]

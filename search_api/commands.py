@@ -23,6 +23,7 @@ from search_api.command_answers import (
     Data,
     FindingOption,
     FrameOfFile,
+    OperatingPointOption,
     Scans,
     SequenceOfFile,
     SequenceOption,
@@ -127,6 +128,7 @@ def score(
     ask: Annotated[
         list[str] | None, typer.Option(help='A sentence to score as well, such as "there is a colloid cyst".')
     ] = None,
+    operating_point: OperatingPointOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the findings of an unreported examination, each with its threshold."""
@@ -139,8 +141,8 @@ def score(
 
         encoder = encoders.load()
         volumes, refused = read_scans(files, encoder.sequences, sequence or (), parse_frame(frame))
-        act_of_command(context).asks(scans=sequences_of(volumes), ask=ask)
-        report = score_report(encoder, volumes, ask or ())
+        act_of_command(context).asks(scans=sequences_of(volumes), ask=ask, operating_point=operating_point)
+        report = score_report(encoder, volumes, ask or (), operating_point)
         document = report.to_dict() | {"refused": [item.to_dict() for item in refused]}
         show(context, document, as_json, lambda: printing.score_report(report))
         end_with_refused(refused, as_json)
@@ -148,9 +150,7 @@ def score(
 
 def triage(
     context: typer.Context,
-    operating_point: Annotated[
-        str | None, typer.Option(help="What the threshold shall reach, such as sensitivity=0.95.")
-    ] = None,
+    operating_point: OperatingPointOption = None,
     prevalence: Annotated[
         float | None, typer.Option(help="Share of abnormal examinations, 0 to 1, for predictive values.")
     ] = None,

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 import encoders
 from encoders.bundle import Encoder
-from encoders.findings import FindingScore
 from encoders.volume import Volume
 from indexer.case_store import CaseStore
 from indexer.cases import CaseFilter
@@ -40,8 +39,8 @@ from search_api.precedents import Precedents
 from search_api.query import Query, understand
 from search_api.question import Question
 from search_api.retrieval import Shelves, example_channels, scan_channels, text_channels
-from search_api.scan_answers import ReportCheck, ScoreReport, Suggestions, Worklist
-from search_api.scoring import EncodedScans, encode_scans, only_brain, score_report
+from search_api.scan_answers import ReportCheck, ScoreReport, StoredScores, Suggestions, Worklist
+from search_api.scoring import EncodedScans, encode_scans, only_brain, read_operating_point, score_report
 from search_api.spelling import Lexicon, lexicon
 from search_api.terminology import TerminologyError, stored_terms
 from search_api.vocabulary import ReportWords
@@ -166,10 +165,12 @@ class SearchEngine:
         answer = self._answer(question, self._snapshot)
         return replace(answer, milliseconds=_milliseconds_since(began))
 
-    def score(self, volumes: Sequence[Volume], ask: Sequence[str] = ()) -> ScoreReport:
+    def score(
+        self, volumes: Sequence[Volume], ask: Sequence[str] = (), operating_point: str | None = None
+    ) -> ScoreReport:
         """Score one examination's series together, for sentences as well; raises QueryError and EncodingError."""
         began = time.perf_counter()
-        report = score_report(self._encoder, volumes, ask)
+        report = score_report(self._encoder, volumes, ask, operating_point)
         return replace(report, milliseconds=_milliseconds_since(began))
 
     def triage(
@@ -209,10 +210,10 @@ class SearchEngine:
         """One examination with its report; raises CaseMissing."""
         return Case.of(self._store.examination(key))
 
-    def findings(self, key: str, operating_point: str | None = None) -> tuple[FindingScore, ...]:
-        """Score a stored examination by its indexed series; none where it has no vector. Raises CaseMissing."""
-        point = triage.read_operating_point(operating_point)
-        return triage.stored_findings(self._snapshot.shelves, self._encoder, self._store.id_of(key), point)
+    def stored_scores(self, key: str, operating_point: str | None = None) -> StoredScores:
+        """Score a stored examination by its indexed series; nothing where it has no vector. Raises CaseMissing."""
+        shelves, point = self._snapshot.shelves, read_operating_point(operating_point)
+        return triage.stored_scores(shelves, self._encoder, self._store.id_of(key), point)
 
     def facets(self, filters: CaseFilter | None = None) -> dict[str, dict[str, int]]:
         """Exact counts by field of the examinations that pass the filters."""

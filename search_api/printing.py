@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import typer
 
-from encoders.calibration import Measured
 from encoders.findings import FindingScore
-from search_api import answers, scan_answers
+from search_api import answers, figures, scan_answers
 
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)))
 
@@ -46,7 +45,11 @@ def answer(found: answers.Answer) -> None:
 
 def score_report(report: scan_answers.ScoreReport) -> None:
     _notices(report.notices)
+    if report.unscored is not None:
+        typer.echo(f"No finding is scored: {plain(report.unscored)}.")
     _findings(report.findings)
+    if untold := figures.without_calibration(report.not_calibrated):
+        typer.echo(untold)
     rows = [
         (
             plain(one.sentence),
@@ -62,50 +65,78 @@ def score_report(report: scan_answers.ScoreReport) -> None:
 
 def worklist(listed: scan_answers.Worklist) -> None:
     _notices(listed.notices)
-    point = f", threshold {listed.threshold:.3f} ({listed.operating_point})" if listed.threshold is not None else ""
-    typer.echo(f"{listed.total} examinations without a report{point}")
+    typer.echo(f"{listed.total} examinations without a report{_threshold_of(listed)}")
+    _entries("", [one for one in listed.entries if one.group == "scored"])
+    _entries(
+        "Without a threshold, in an order of their own:", [one for one in listed.entries if one.group == "no_threshold"]
+    )
+    left = [one for one in listed.entries if one.group == "not_scored"]
+    if left:
+        typer.echo("Cannot be scored:")
+        rows = [(str(one.rank), one.key, _person(one.examination), one.why or "") for one in left]
+        _table(("rank", "key", "participant", "why"), rows)
+    reasons = [reason.measured for entry in listed.entries for reason in entry.reasons]
+    if said := figures.measured_on([*(entry.measured for entry in listed.entries), *reasons]):
+        typer.echo(said)
+    typer.echo(answers.BANNER)
+
+
+def _threshold_of(listed: scan_answers.Worklist) -> str:
+    points = dict.fromkeys(one.operating_point for one in listed.entries if one.operating_point is not None)
+    point = listed.operating_point or ", ".join(points)
+    if listed.threshold is not None:
+        return f", threshold {listed.threshold:.3f} ({point})"
+    if any(entry.threshold is not None for entry in listed.entries):
+        return f", thresholds at {point}, by MR sequences"
+    return f", no threshold at {point}" if point else ""
+
+
+def _entries(heading: str, entries: Sequence[scan_answers.TriageEntry]) -> None:
+    """Entries that have a score or an order; those without a threshold with the reason why they have none."""
+    if not entries:
+        return
+    if heading:
+        typer.echo(heading)
     rows = [
         (
             str(entry.rank),
-            f"{entry.score:.3f}",
-            "flagged for review" if entry.flagged else "",
-            _figures(entry.measured),
-            _predictive(entry),
+            figures.score_of_threshold(entry.score, entry.threshold),
+            "flagged for review" if entry.flagged else entry.why or "",
+            figures.figures(entry.measured),
+            figures.predictive(entry.predictive_values, entry.flagged),
             entry.key,
             _person(entry.examination),
-            ", ".join(f"{reason.title} {reason.score:.2f}" for reason in entry.reasons),
+            "; ".join(
+                f"{one.title} {figures.score_of_threshold(one.score, one.threshold)}"
+                + (f" ({figures.figures(one.measured)})" if one.measured else "")
+                for one in entry.reasons
+            ),
         )
-        for entry in listed.entries
+        for entry in entries
     ]
-    _table(("rank", "score", "", "measured", "predictive value", "key", "participant", "reasons"), rows)
-    typer.echo(answers.BANNER)
+    columns = ("rank", "score / threshold", "", "measured", "predictive value", "key", "participant", "reasons")
+    _table(columns, rows)
 
 
 def suggestions(suggested: scan_answers.Suggestions) -> None:
     _notices(suggested.notices)
     for one in suggested.suggestions:
         typer.echo(f"{one.rank}. {one.sentence}")
-        found = one.score.measured
-        figures = "" if found is None else f", sensitivity {found.sensitivity:.2f}, specificity {found.specificity:.2f}"
-        typer.echo(f"   score {one.score.score:.3f}, threshold {one.score.threshold or 0:.3f}{figures}")
+        known = figures.figures(one.score.measured)
+        told = figures.score_of_threshold(one.score.score, one.score.threshold)
+        typer.echo(f"   score / threshold {told} ({one.score.operating_point})" + (f", {known}" if known else ""))
         if one.place is not None:
             x, y, z = one.place.millimetres
             typer.echo(f"   series {one.place.series} ({one.place.sequence}), {x:.0f} {y:.0f} {z:.0f} mm")
         for hits, told in ((one.similar, "similar, with it"), (one.look_alike, "similar, without it")):
             typer.echo(f"   {told}: {', '.join(map(_called, hits)) or 'none'}")
+    if said := figures.measured_on(one.score.measured for one in suggested.suggestions):
+        typer.echo(said)
     typer.echo(answers.BANNER)
 
 
 def _called(hit: answers.Hit) -> str:
     return f"{_person(hit.examination)} [{hit.key}] {hit.score:.2f}"
-
-
-def _predictive(entry: scan_answers.TriageEntry) -> str:
-    """Of the flag where there is one, and else of there being none."""
-    if entry.predictive_values is None:
-        return ""
-    positive, negative = entry.predictive_values
-    return f"{positive:.0%} abnormal" if entry.flagged else f"{negative:.0%} normal"
 
 
 def report_check(checked: scan_answers.ReportCheck) -> None:
@@ -160,34 +191,24 @@ def plain(text: str) -> str:
 
 
 def _findings(findings: Sequence[FindingScore]) -> None:
-    """Those with a threshold, then those that are not told, in their order; the rest is named below."""
-    known = [one for one in findings if one.threshold is not None or one.note is not None]
-    shown = sorted(known, key=lambda one: one.threshold is None) if known else list(findings)
+    """Those with a threshold, then in a sentence each reason why others have none."""
     rows = [
         (
             finding.title,
             f"{finding.score:.3f}",
-            "" if finding.threshold is None else f"{finding.threshold:.3f}",
+            f"{finding.threshold:.3f}",
             "flagged for review" if finding.flagged else "",
-            _measured(finding),
+            finding.operating_point or "",
+            figures.figures(finding.measured),
         )
-        for finding in shown
+        for finding in findings
+        if finding.threshold is not None
     ]
-    _table(("finding", "score", "threshold", "", "measured"), rows)
-    if rest := [one.title for one in findings if one not in shown]:
-        typer.echo(f"never measured, so never flagged (scores in --json): {', '.join(rest)}")
-
-
-def _figures(measured: Measured | None) -> str:
-    if measured is None:
-        return ""
-    return f"sensitivity {measured.sensitivity:.2f}, specificity {measured.specificity:.2f}, n {measured.n}"
-
-
-def _measured(finding: FindingScore) -> str:
-    if finding.measured is None:
-        return "not told by these MR sequences" if finding.note else "not measured"
-    return _figures(finding.measured)
+    _table(("finding", "score", "threshold", "", "operating point", "measured"), rows)
+    for sentence in figures.without_threshold(findings):
+        typer.echo(sentence)
+    if said := figures.measured_on(finding.measured for finding in findings):
+        typer.echo(said)
 
 
 def _notices(notices: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ from search_api.precedents import Precedents
 from search_api.query import QueryError
 from search_api.retrieval import SeriesQuery
 from search_api.scan_answers import ReportCheck, Statement, Unmentioned
-from search_api.scoring import EncodedScans, encode_scans, only_brain
+from search_api.scoring import EncodedScans, alone_or_with, encode_scans, only_brain
 from search_api.sides import sides_of
 from search_api.text_check import comparable, contradictions, says_normal
 
@@ -85,9 +85,7 @@ def check_against(
         "sensitivity": _OF_STATED * FALSE_ALARMS / max(len(stated), 1),
     }
     points = [OperatingPoint(aim, 1 - share) for aim, share in allowed.items()]
-    specific, sensitive = (
-        {one.finding: one for one in encoder.score_series(scans.embeddings, scans.sequences, point)} for point in points
-    )
+    specific, sensitive = ({one.finding: one for one in scans.scores(encoder, point)} for point in points)
     sides = _Sides(encoder, scans)
     flagged: dict[tuple[str, str], Statement] = {}
     for sentence, name in named:
@@ -113,15 +111,20 @@ def check_against(
         checked=len({sentence.number for sentence, name in named if name in measured}),
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
-        notices=(*scans.notices, *_not_compared(encoder, named, measured), *_unread(report, bool(named))),
+        notices=(*scans.notices, *_not_compared(encoder, scans, named, measured), *_unread(report, bool(named))),
         contradictions=contradictions(report, encoder.findings),
     )
 
 
-def _not_compared(encoder: Encoder, named: Sequence[tuple[Sentence, str]], measured: Sequence[str]) -> list[str]:
+def _not_compared(
+    encoder: Encoder, scans: EncodedScans, named: Sequence[tuple[Sentence, str]], measured: Sequence[str]
+) -> list[str]:
     """What of the report's findings has no threshold for the scan."""
+    if scans.unscored is not None:
+        return [f"Nothing could be compared with the scan: {scans.unscored}."]
     if not measured:
-        return ["Nothing was measured for this encoder: without thresholds nothing can be flagged."]
+        which = alone_or_with(scans.sequences)
+        return [f"No finding has a threshold for {which}: nothing could be compared with the scan."]
     known = {finding.name: finding.title for finding in encoder.findings}
     names = dict.fromkeys(name for _, name in named)
     titles = [known.get(name, name.replace("_", " ")) for name in names if name not in measured]
@@ -285,7 +288,9 @@ def _rounded(share: float, interval: tuple[float, float]) -> tuple[float, float,
 
 def _broad(encoder: Encoder, scores: Mapping[str, FindingScore]) -> tuple[FindingScore, ...]:
     """The scores of findings that are no kind of another: who mentions an infarct need not say how old it is."""
-    return tuple(scores[finding.name] for finding in encoder.findings if finding.kind_of is None)
+    return tuple(
+        scores[finding.name] for finding in encoder.findings if finding.kind_of is None and finding.name in scores
+    )
 
 
 def _unmentioned(findings: Sequence[FindingScore], mentioned: set[str]) -> list[Unmentioned]:

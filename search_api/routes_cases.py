@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from encoders.findings import FindingScore
 from indexer.cases import Report
@@ -18,7 +18,6 @@ from search_api.services import engine_of, filters_of, known_only
 
 router = APIRouter(prefix="/api", dependencies=[Depends(known_only)])
 Text = Annotated[str | None, Query()]
-_FINDINGS = TypeAdapter(tuple[FindingScore, ...])
 
 
 class CaseDocument(BaseModel):
@@ -27,6 +26,8 @@ class CaseDocument(BaseModel):
     examination: ExaminationSummary
     report: Report | None
     findings: tuple[FindingScore, ...]
+    not_calibrated: tuple[str, ...] = ()
+    unscored: str | None = None
 
 
 @router.get(
@@ -39,7 +40,7 @@ class CaseDocument(BaseModel):
 def examination(request: Request, key: str) -> Document:
     engine = engine_of(request)
     document = engine.case(key).to_dict()
-    return Document(document | {"findings": _FINDINGS.dump_python(engine.findings(key), mode="json")})
+    return Document(document | engine.stored_scores(key).to_dict())
 
 
 @router.get(

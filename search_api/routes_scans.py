@@ -99,14 +99,19 @@ async def search_scan(request: Request) -> Document:
     response_model=ScoreReport,
     responses=_REFUSALS,
     openapi_extra=_multipart(
-        also={"ask": {"type": "string", "maxLength": 2000, "description": "Sentences to score as well, one a line"}}
+        also={
+            "ask": {"type": "string", "maxLength": 2000, "description": "Sentences to score as well, one a line"},
+            "operating_point": {"type": "string", "description": "What thresholds shall reach, as in GET /api/triage"},
+        }
     ),
 )
 async def score(request: Request) -> Document:
     return await _of_scans(
         request,
-        frozenset({"ask"}),
-        lambda engine, volumes, fields: engine.score(volumes, fields.get("ask", "").splitlines()),
+        frozenset({"ask", "operating_point"}),
+        lambda engine, volumes, fields: engine.score(
+            volumes, fields.get("ask", "").splitlines(), fields.get("operating_point")
+        ),
     )
 
 

@@ -10,6 +10,8 @@ from encoders.calibration import Measured
 from encoders.findings import AskedScore, FindingScore
 from search_api.answers import Document, ExaminationSummary, Hit
 
+Group = Literal["scored", "no_threshold", "not_scored"]
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredSeries(Document):
@@ -23,18 +25,21 @@ class ScoredSeries(Document):
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport(Document):
-    """The findings of one examination given as files; `abnormal` is also the first of `findings`.
+    """The findings of one examination given as files; `abnormal` is also among the `findings`.
 
-    `asked` are the sentences that were asked besides.
+    `not_calibrated` are the titles of the findings that have no score with these MR sequences. Where no series can be
+    scored, `unscored` says why, and there are no findings. `asked` are the sentences that were asked besides.
     """
 
     findings: tuple[FindingScore, ...]
-    abnormal: FindingScore
+    abnormal: FindingScore | None
     series: tuple[ScoredSeries, ...]
     encoder_id: str
     milliseconds: float
     notices: tuple[str, ...] = ()
     asked: tuple[AskedScore, ...] = ()
+    not_calibrated: tuple[str, ...] = ()
+    unscored: str | None = None
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -43,20 +48,34 @@ class ScoreReport(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class TriageEntry(Document):
-    """An unreported examination; `reasons` are the findings that put it where it stands, highest first.
+class StoredScores(Document):
+    """The findings of a stored examination; `not_calibrated` and `unscored` as in ScoreReport."""
 
+    findings: tuple[FindingScore, ...]
+    not_calibrated: tuple[str, ...] = ()
+    unscored: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TriageEntry(Document):
+    """An unreported examination; `reasons` are the flagged findings, or the highest one with a threshold.
+
+    The groups follow each other: those with a `threshold` by their score, those without in an order of their own, and
+    those that cannot be scored; `why` says of the latter two why they stand there. An uncalibrated score is not shown.
     `threshold`, and what was `measured` for it, are those of examinations with the same MR sequences; with them the
     `predictive_values` (positive, negative) at a prevalence that was given.
     """
 
     rank: int
     key: str
-    score: float
+    score: float | None
     flagged: bool
     examination: ExaminationSummary
     reasons: tuple[FindingScore, ...]
+    group: Group = "scored"
+    why: str | None = None
     threshold: float | None = None
+    operating_point: str | None = None
     measured: Measured | None = None
     predictive_values: tuple[float, float] | None = None
 
@@ -66,7 +85,7 @@ class Worklist(Document):
     """Examinations without a report in reading order.
 
     `threshold` and `operating_point` belong to the "abnormal" score. The threshold is None where it differs between
-    entries by their MR sequences; both are None where the encoder has no measured figures, and nothing is flagged then.
+    entries by their MR sequences, or where there is none: nothing is flagged then.
     """
 
     operating_point: str | None
@@ -116,11 +135,13 @@ class Suggestions(Document):
     """Suggested findings of one examination, likeliest first; none where nothing reaches its threshold."""
 
     suggestions: tuple[Suggestion, ...]
-    abnormal: FindingScore
+    abnormal: FindingScore | None
     findings: tuple[FindingScore, ...]
     encoder_id: str
     milliseconds: float
     notices: tuple[str, ...] = ()
+    not_calibrated: tuple[str, ...] = ()
+    unscored: str | None = None
 
     @property
     def shown(self) -> tuple[str, ...]:

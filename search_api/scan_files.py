@@ -79,7 +79,7 @@ def read_all_scans(
         return []
     volumes, refused = read_scans(files, sequences, called, parse_frame(frame))
     if refused:
-        raise FileRefused(refused[0].code, f"{refused[0].item}: {refused[0].message}", refused[0].hint)
+        raise FileRefused(refused[0].code, refused[0].message, refused[0].hint)
     return volumes
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.bundle import Bundle, Encoder, EncodingError, SeriesEncoding
-from encoders.findings import AskedScore, FindingScore
+from encoders.calibration import CalibrationError, OperatingPoint, parse_operating_point
+from encoders.findings import ABNORMAL, AskedScore, FindingScore
 from encoders.sequences import MRSequence
+from encoders.series_encoding import LEAST_COVERAGE
 from encoders.text import TextError
 from encoders.volume import Volume
 from search_api.query import QueryError
@@ -25,16 +27,16 @@ MOST_SERIES = 20
 MOST_SENTENCES = 20
 LONGEST_SENTENCE = 2_000  # characters
 _WORD = re.compile(r"[^\W\d_]{2,}")
-LEAST_COVERAGE = 0.3  # of a brain: what shows less is like nothing that a threshold was measured on
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedScans:
     """What a search, a score and a report check need of uploaded scans.
 
-    `series` are those that count, `embedding` (D,) is them fused; `encodings` and `scored` are all. `brain` is False
-    where none looks like a brain MRI: then all count and nothing is flagged, as where none shows LEAST_COVERAGE of the
-    brain.
+    `series` are those that are searched with, `embedding` (D,) is them fused; `encodings` and `scored` are all. `brain`
+    is False where none looks like a brain MRI: then it is searched with all. `scorable` are those that findings are
+    scored by; where there is none, `unscored` says why, and there are no findings. `not_calibrated` are the titles of
+    the findings that have no score with the MR sequences of the scorable.
     """
 
     series: tuple[SeriesQuery, ...]
@@ -44,16 +46,25 @@ class EncodedScans:
     scored: tuple[ScoredSeries, ...]
     findings: tuple[FindingScore, ...]
     notices: tuple[str, ...]
+    scorable: tuple[SeriesQuery, ...] = ()
+    not_calibrated: tuple[str, ...] = ()
+    unscored: str | None = None
+
+    @property
+    def abnormal(self) -> FindingScore | None:
+        """None where it is not calibrated, or nothing is scored."""
+        return next((one for one in self.findings if one.finding == ABNORMAL), None)
 
     @property
     def sequences(self) -> tuple[MRSequence, ...]:
-        """The MR sequences of the series that count."""
-        return tuple(one.sequence for one in self.series if one.sequence is not None)
+        """The MR sequences of the series that are scored."""
+        return tuple(one.sequence for one in self.scorable if one.sequence is not None)
 
-    @property
-    def embeddings(self) -> NDArray[np.float32]:
-        """The embeddings (S, D) of the series that count."""
-        return np.stack([one.embedding for one in self.series])
+    def scores(self, encoder: Encoder, point: OperatingPoint | None) -> tuple[FindingScore, ...]:
+        """The findings at an operating point; none where nothing is scored."""
+        if not self.scorable:
+            return ()
+        return encoder.score_series(np.stack([one.embedding for one in self.scorable]), self.sequences, point)
 
     def sequence_of(self, number: int) -> MRSequence | None:
         """The MR sequence of a series by its place, from 0, among all that were given."""
@@ -61,8 +72,8 @@ class EncodedScans:
         return None if name is None else MRSequence(name)
 
 
-def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
-    """Encode each series, and score together those that look like a brain MRI.
+def encode_scans(encoder: Encoder, volumes: Sequence[Volume], point: OperatingPoint | None = None) -> EncodedScans:
+    """Encode each series, and score together those that findings may be scored by, at an operating point.
 
     Raises
     ------
@@ -86,23 +97,57 @@ def encode_scans(encoder: Encoder, volumes: Sequence[Volume]) -> EncodedScans:
         for volume, encoding in zip(volumes, encodings, strict=True)
         if encoding.in_range or not brain
     )
-    measurable = any(one.in_range and one.coverage >= LEAST_COVERAGE for one in encodings)
-    sequences = [one.sequence for one in series if one.sequence is not None]
-    embeddings = np.stack([one.embedding for one in series])
-    findings = encoder.score_series(embeddings, sequences)
     scored = tuple(
         _scored(number, volume, encoding)
         for number, (volume, encoding) in enumerate(zip(volumes, encodings, strict=True), start=1)
     )
-    return EncodedScans(
+    sequences = [one.sequence for one in series if one.sequence is not None]
+    reasons = [(scored_one.sequence, one.unscorable) for scored_one, one in zip(scored, encodings, strict=True)]
+    encoded = EncodedScans(
         series=series,
-        embedding=encoder.fuse(embeddings, sequences),
+        embedding=encoder.fuse(np.stack([one.embedding for one in series]), sequences),
         brain=brain,
         encodings=tuple(encodings),
         scored=scored,
-        findings=findings if measurable else tuple(map(_unmeasured, findings)),
+        findings=(),
         notices=tuple(dict.fromkeys(_notices(scored))),
+        scorable=tuple(
+            SeriesQuery(encoding.embedding, volume.sequence)
+            for volume, encoding in zip(volumes, encodings, strict=True)
+            if not encoding.unscorable
+        ),
+        unscored=why_unscored(reasons),
     )
+    findings = encoded.scores(encoder, point)
+    untold = not_calibrated(encoder, findings) if encoded.scorable else ()
+    return replace(encoded, findings=findings, not_calibrated=untold)
+
+
+def why_unscored(series: Sequence[tuple[str | None, str]]) -> str | None:
+    """Why series, each its MR sequence and why it is unscorable, cannot be scored; None where one of them can be.
+
+    >>> why_unscored([("FLAIR", "it covers only 25% of the brain"), ("T1w", "it does not look like a brain MRI")])
+    'FLAIR: it covers only 25% of the brain; T1w: it does not look like a brain MRI'
+    """
+    if not all(why for _, why in series):
+        return None
+    return "; ".join(dict.fromkeys(f"{sequence}: {why}" if sequence else why for sequence, why in series))
+
+
+def not_calibrated(encoder: Encoder, findings: Sequence[FindingScore]) -> tuple[str, ...]:
+    """The titles of the encoder's findings that are not among those that have a score."""
+    known = {one.finding for one in findings}
+    return tuple(one.title for one in encoder.findings if one.name not in known)
+
+
+def alone_or_with(sequences: Sequence[str]) -> str:
+    """MR sequences as the whole of what there is.
+
+    >>> alone_or_with(["T1w"]), alone_or_with(["T1w", "FLAIR"])
+    ('T1w alone', 'T1w and FLAIR')
+    """
+    names = list(dict.fromkeys(map(str, sequences)))
+    return f"{names[0]} alone" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def only_brain(scans: EncodedScans) -> EncodedScans:
@@ -116,13 +161,34 @@ def only_brain(scans: EncodedScans) -> EncodedScans:
     return scans
 
 
-def score_report(encoder: Encoder, volumes: Sequence[Volume], ask: Sequence[str] = ()) -> ScoreReport:
-    """The findings of scans, and how they score for the sentences `ask`.
+def read_operating_point(text: str | None) -> OperatingPoint | None:
+    """None where none is asked for: then each finding keeps its own.
 
     Raises
     ------
     QueryError
-        as encode_scans; `too_many_sentences`, `too_long`, `no_words`, `no_asking` where the encoder answers none
+        `bad_operating_point`
+    """
+    if text is None or not text.strip():
+        return None
+    try:
+        return parse_operating_point(text)
+    except CalibrationError as error:
+        raise QueryError(
+            "bad_operating_point", str(error), "Write sensitivity=0.95, specificity=0.9, miss_rate=0.05 or ppv=0.8@0.1."
+        ) from error
+
+
+def score_report(
+    encoder: Encoder, volumes: Sequence[Volume], ask: Sequence[str] = (), operating_point: str | None = None
+) -> ScoreReport:
+    """The findings of scans at an operating point, and how they score for the sentences `ask`.
+
+    Raises
+    ------
+    QueryError
+        as encode_scans; `bad_operating_point`; `too_many_sentences`, `too_long`, `no_words`; `no_asking` where
+        the encoder answers none
     EncodingError
         as encode_scans
     """
@@ -135,15 +201,17 @@ def score_report(encoder: Encoder, volumes: Sequence[Volume], ask: Sequence[str]
         raise QueryError(
             "too_many_sentences", f"Expected at most {MOST_SENTENCES} sentences, got {len(sentences)}", "Ask again."
         )
-    encoded = encode_scans(encoder, volumes)
+    encoded = encode_scans(encoder, volumes, read_operating_point(operating_point))
     return ScoreReport(
         findings=encoded.findings,
-        abnormal=encoded.findings[0],
+        abnormal=encoded.abnormal,
         series=encoded.scored,
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
         notices=encoded.notices,
         asked=_asked(encoder, encoded, sentences),
+        not_calibrated=encoded.not_calibrated,
+        unscored=encoded.unscored,
     )
 
 
@@ -153,10 +221,10 @@ def _asked(encoder: Encoder, scans: EncodedScans, sentences: Sequence[str]) -> t
     if not isinstance(encoder, Bundle):
         raise QueryError("no_asking", "This encoder scores the findings of its catalogue only", "Load a bundle.")
     try:
-        asked = encoder.ask(scans.embedding, sentences, scans.sequences)
+        asked = encoder.ask(scans.embedding, sentences, [one.sequence for one in scans.series if one.sequence])
     except TextError as error:
         raise QueryError("no_words", "Expected sentences with at least one word each", "Write a finding.") from error
-    if any(score.threshold is not None for score in scans.findings):
+    if scans.scorable:
         return asked
     return tuple(replace(one, above_normal=None) for one in asked)  # nothing like the scan was measured
 
@@ -172,23 +240,15 @@ def _scored(number: int, volume: Volume, encoding: SeriesEncoding) -> ScoredSeri
     )
 
 
-def _unmeasured(score: FindingScore) -> FindingScore:
-    """A score that no measured threshold applies to: nothing like the scan was measured."""
-    return replace(score, threshold=None, flagged=False, operating_point=None, measured=None)
-
-
 def _notices(series: Sequence[ScoredSeries]) -> list[str]:
     notices: list[str] = []
     for item in series:
         if item.not_brain_mri:
-            notices.append(
-                f"The uploaded {item.sequence} does not look like a brain MRI: "
-                "nothing is flagged in it, and its scores mean nothing."
-            )
+            notices.append(f"The uploaded {item.sequence} does not look like a brain MRI: no finding is scored by it.")
         if item.partial:
             notices.append(
                 f"The uploaded {item.sequence} covers only {item.coverage:.0%} of the brain: "
-                + ("scores are less reliable." if item.coverage >= LEAST_COVERAGE else "too little to flag anything.")
+                + ("scores are less reliable." if item.coverage >= LEAST_COVERAGE else "no finding is scored by it.")
             )
         notices.extend(f"Uploaded {item.sequence}: {note}" for note in item.notes)
     return notices

@@ -13,7 +13,7 @@ from typing import Literal
 
 from encoders.bundle import Bundle, Encoder
 from encoders.explain import explain_finding, mask_classes_of, side_of
-from encoders.findings import Finding, FindingScore
+from encoders.findings import ABNORMAL, Finding, FindingScore
 from encoders.preprocess import NetworkInput
 from encoders.vision import VENTRICLES, VisionOutput
 from encoders.volume import Volume
@@ -23,7 +23,7 @@ from search_api.hits import person_of_case
 from search_api.precedents import Precedents
 from search_api.retrieval import Shelves
 from search_api.scan_answers import Place, Suggestion, Suggestions
-from search_api.scoring import MOST_SERIES, EncodedScans, encode_scans, only_brain
+from search_api.scoring import MOST_SERIES, EncodedScans, alone_or_with, encode_scans, only_brain
 from search_api.slices import read_stored
 
 MOST = 5
@@ -109,23 +109,27 @@ def suggest(
         _suggestion(rank, group, scans, precedents) for rank, group in enumerate(groups[:MOST], start=1)
     )
     notices = list(scans.notices)
-    if all(score.threshold is None for score in scans.findings):
-        notices.append("No threshold applies to this scan: nothing can be suggested.")
+    if scans.unscored is not None:
+        notices.append(f"Nothing is scored, and nothing can be suggested: {scans.unscored}.")
+    elif all(score.threshold is None for score in scans.findings):
+        notices.append(f"No finding has a threshold for {alone_or_with(scans.sequences)}: nothing can be suggested.")
     elif not groups:
         notices.append("No finding reaches its threshold: nothing is suggested, which does not make a scan normal.")
     return Suggestions(
         suggestions=suggestions,
-        abnormal=scans.findings[0],
+        abnormal=scans.abnormal,
         findings=scans.findings,
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
         notices=tuple(notices),
+        not_calibrated=scans.not_calibrated,
+        unscored=scans.unscored,
     )
 
 
 def _flagged(scores: Sequence[FindingScore], known: dict[str, Finding]) -> list[FindingScore]:
     """The flagged findings, likeliest first; what a flagged one is a kind of is said by it already."""
-    flagged = [score for score in scores[1:] if score.flagged]
+    flagged = [score for score in scores if score.flagged and score.finding != ABNORMAL]
     said = {known[score.finding].kind_of for score in flagged}
     return sorted((one for one in flagged if one.finding not in said), key=lambda one: -one.score)
 
@@ -155,12 +159,12 @@ def _same(one: Place | None, other: Place | None) -> bool:
 
 
 def _alone(encoder: Encoder, scans: EncodedScans) -> list[dict[str, FindingScore]]:
-    """The scores of each series by itself; none of one that does not count."""
+    """The scores of each series by itself; none of one that findings are not scored by."""
     found: list[dict[str, FindingScore]] = []
-    for number, (encoding, scored) in enumerate(zip(scans.encodings, scans.scored, strict=True)):
+    for number, encoding in enumerate(scans.encodings):
         sequence = scans.sequence_of(number)
-        counts = sequence is not None and not (scored.not_brain_mri and scans.brain)
-        scores = encoder.score_series(encoding.embedding[None], [sequence]) if counts and sequence is not None else ()
+        usable = sequence is not None and not encoding.unscorable
+        scores = encoder.score_series(encoding.embedding[None], [sequence]) if usable and sequence is not None else ()
         found.append({one.finding: one for one in scores})
     return found
 
@@ -169,10 +173,10 @@ def _where(finding: Finding, scans: EncodedScans, alone: Sequence[dict[str, Find
     best: tuple[float, int] | None = None
     sides = set()
     for number, (encoding, scores) in enumerate(zip(scans.encodings, alone, strict=True)):
-        if not scores:
+        if encoding.unscorable:
             continue
-        score = scores[finding.name]
-        if score.threshold is not None and (best is None or score.score > best[0]):
+        score = scores.get(finding.name)
+        if score is not None and score.threshold is not None and (best is None or score.score > best[0]):
             best = (score.score, number)
         sides.add(side_of(finding, encoding.lesions))
     known_sides = sides - {None}

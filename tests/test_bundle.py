@@ -83,6 +83,8 @@ def test_texts_and_scores_follow_the_contract(bundle: Bundle) -> None:
     assert {"abnormal", "hydrocephalus", "glioma"} <= set(measured)
     assert all(figures.n >= 100 for figures in measured.values())
     assert not any(score.flagged for name, score in scores.items() if name not in measured)
+    calibrated = bundle.calibrations(fused=True)
+    assert set(scores) == set(calibrated) < {finding.name for finding in bundle.findings}
     denied = {score.finding: score for score in bundle.score(texts[1])}
     assert scores["hydrocephalus"].score > denied["hydrocephalus"].score
     with pytest.raises(BundleError, match=r"shape \(384,\), got \(3,\)"):

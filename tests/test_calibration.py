@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -77,6 +78,11 @@ def test_an_unreachable_predictive_value_flags_nothing() -> None:
         useless.threshold(point)
     score = finding_score(FINDING, 9.0, useless, point)
     assert (score.threshold, score.flagged, score.measured, score.operating_point) == (None, False, None, "ppv=0.9@0.1")
+    assert score.note is not None
+    best = float(re.fullmatch(r"ppv=0.9@0.1 cannot be reached: the best that is reached is (0\.\d+)\.", score.note)[1])
+    reached = useless.threshold(OperatingPoint("ppv", best, 0.1))
+    assert finding_score(FINDING, 9.0, useless, OperatingPoint("ppv", best + 0.001, 0.1)).threshold is None
+    assert 0 < reached < 1
 
 
 def test_a_sensitivity_that_few_examples_cannot_show_is_told_from_their_tail() -> None:
@@ -109,12 +115,9 @@ def test_the_miss_rate_is_kept_over_many_draws_of_the_choosing_set() -> None:
         missed.append(generator.beta(2, 2) < threshold)
     assert np.mean(missed) == pytest.approx(0.1, abs=0.02)
     few = ScoreSet(np.array([0.7, 0.8]), absent)
-    assert (
-        Calibration(1.0, 0.0, OperatingPoint("miss_rate", 0.1), few, few, "").threshold(
-            OperatingPoint("miss_rate", 0.1)
-        )
-        == 0.0
-    )
+    point = OperatingPoint("miss_rate", 0.1)
+    with pytest.raises(UnreachableError, match=r"miss_rate=0.1 cannot be reached: the best that is reached is 0.33"):
+        Calibration(1.0, 0.0, point, few, few, "").threshold(point)
 
 
 def test_figures_are_measured_on_the_other_set() -> None:
@@ -136,11 +139,6 @@ def test_a_finding_is_flagged_from_its_threshold_on_and_carries_the_figures() ->
     assert type(high).from_dict(json.loads(json.dumps(high.to_dict()))) == high
     strict = finding_score(FINDING, 0.2, calibrated, OperatingPoint("specificity", 0.99))
     assert strict.operating_point == "specificity=0.99"
-
-
-def test_without_measured_figures_there_is_no_threshold_and_no_flag() -> None:
-    score = finding_score(FINDING, 5.0, None)
-    assert score.threshold is None and score.measured is None and not score.flagged
 
 
 def test_a_finding_that_is_not_told_keeps_its_score_and_loses_its_threshold() -> None:

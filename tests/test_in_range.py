@@ -86,7 +86,7 @@ def test_a_search_with_something_else_is_refused_unless_insisted(folder: Path) -
         answer = engine.search(scans=[flair], insist=True)
         assert answer.hits
         assert any("does not look like a brain MRI" in notice for notice in answer.notices)
-        assert not any(score.flagged for score in answer.findings or ())
+        assert answer.findings == ()
         with pytest.raises(EncodingError):
             engine.check_report([flair], "There is an acute infarct.")
 
@@ -95,11 +95,12 @@ def test_something_else_is_scored_without_confidence(folder: Path) -> None:
     with doubting(folder) as engine:
         report = engine.score([scan(folder, "FLAIR")])
     assert report.series[0].not_brain_mri
-    assert all(score.threshold is None and score.measured is None and not score.flagged for score in report.findings)
+    assert (report.findings, report.abnormal) == ((), None)
+    assert report.unscored == "FLAIR: it does not look like a brain MRI"
     assert any("does not look like a brain MRI" in notice for notice in report.notices)
 
 
-def test_what_shows_next_to_nothing_of_a_brain_is_flagged_for_nothing(
+def test_what_shows_next_to_nothing_of_a_brain_is_scored_for_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with doubting(folder) as engine:
@@ -108,10 +109,13 @@ def test_what_shows_next_to_nothing_of_a_brain_is_flagged_for_nothing(
             engine.encoder, "encode_series", lambda volume: replace(whole(volume), partial=True, coverage=0.16)
         )
         report = engine.score([scan(folder, "T1w")])
+        checked = engine.check_report([scan(folder, "T1w")], "Findings: No hydrocephalus. No infarct.")
+    assert (checked.statements, checked.unmentioned, checked.checked) == ((), (), 0)
+    assert any("it covers only 16% of the brain" in notice for notice in checked.notices)
     assert report.series[0].partial
     assert not report.series[0].not_brain_mri
-    assert not any(score.flagged for score in report.findings)
-    assert any("too little to flag anything" in notice for notice in report.notices)
+    assert report.findings == ()
+    assert report.unscored == "T1w: it covers only 16% of the brain"
 
 
 def test_beside_a_brain_something_else_does_not_count(folder: Path) -> None:

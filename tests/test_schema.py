@@ -151,3 +151,26 @@ def test_reports_of_the_first_schema_are_read_again_by_the_rules_of_today(
         ]
         assert next(match.sentence_id for match in store.search_words(["stroke"], 5, None, {"family"})) == 1
         assert store.search_words(["glioma"], 5, None, {"present"})
+
+
+def test_what_an_older_store_knows_of_unscorable_series_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:-1])
+        patch.setattr(schema, "SCHEMA", SCHEMA - 1)
+        with closing(open_database(tmp_path, read_only=False).conn) as database:
+            database.execute(
+                "INSERT INTO examination (key, source, participant, notes, digest) VALUES ('k', 's', 'p', '[]', '')"
+            )
+            rows = (("whole", 0, "[]"), ("thin", 1, "[]"), ("knee", 0, '["It does not look like a brain MRI: x"]'))
+            database.executemany(
+                "INSERT INTO series (examination_id, number, name, partial, remarks, shape, spacing, notes, path, size,"
+                " modified, digest) VALUES (1, 1, ?, ?, ?, '[]', '[]', '[]', '', 0, 0, '')",
+                rows,
+            )
+    with closing(open_database(tmp_path, read_only=False).conn) as database:
+        found = dict(database.execute("SELECT name, unscorable FROM series").fetchall())
+    assert found["whole"] == ""
+    assert found["knee"] == "it does not look like a brain MRI"
+    assert "rebuild --full" in found["thin"]

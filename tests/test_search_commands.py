@@ -178,3 +178,25 @@ def test_export_writes_a_cohort_and_says_what_it_left_out(folder: Path, tmp_path
     assert len(list((tmp_path / "bids").rglob("*.nii.gz"))) == 2 * len(CASES)
     again = run("export", "MS", "--to", tmp_path / "bids", "--format", "bids", data=folder / "data")
     assert again.exit_code == 1
+
+
+def test_a_refused_file_is_named_once(folder: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(500, 100, (24, 24, 24)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(noise, np.diag([4.0, 4.0, 4.0, 1.0])), tmp_path / "noise_FLAIR.nii.gz")
+    refused = run("suggest", tmp_path / "noise_FLAIR.nii.gz", "--json", data=folder / "data")
+    whole = run(
+        "suggest",
+        scan_of(folder / "dataset", CASES[0], "T1w"),
+        tmp_path / "noise_FLAIR.nii.gz",
+        "--json",
+        data=folder / "data",
+    )
+    for result in (refused, whole):
+        assert result.exit_code == 1
+        assert str(document(result)["message"]).count("noise_FLAIR.nii.gz") == 1
+
+
+def test_score_takes_an_operating_point(folder: Path) -> None:
+    scan = scan_of(folder / "dataset", CASES[0], "T1w")
+    assert run("score", scan, "--operating-point", "best").exit_code == 2
+    assert run("score", scan, "--operating-point", "sensitivity=0.95").exit_code == 0

@@ -71,7 +71,7 @@ def test_where_nothing_is_flagged_nothing_is_suggested_and_it_is_said(folder: Pa
     with SearchEngine.open(folder / "data", FixedScores(measured=False, hydrocephalus=0.99)) as engine:
         suggested = engine.suggest([read_volume(flair_of(folder / "dataset", "nr01"))])
     assert suggested.suggestions == ()
-    assert any("No threshold applies" in notice for notice in suggested.notices)
+    assert any("No finding has a threshold for FLAIR alone" in notice for notice in suggested.notices)
     with SearchEngine.open(folder / "data", FixedScores(hydrocephalus=0.1, haemorrhage=0.1, **LOW)) as engine:
         suggested = engine.suggest([read_volume(flair_of(folder / "dataset", "nr01"))])
     assert suggested.suggestions == ()

@@ -195,6 +195,7 @@ def test_the_worklist_holds_the_unreported_in_their_order(site: TestClient) -> N
     keys = [address.rsplit("/", 1)[1] for address in links(page, "/case/")]
     assert keys == [entry["key"] for entry in twin["entries"]]
     assert len(keys) == 2
+    assert site.get("/triage?foo=1").status_code == site.get("/api/triage?foo=1").status_code == 400
     assert 'value="0.3"' in site.get("/triage?prevalence=0.3").text
     assert site.get("/triage?prevalence=2").status_code == site.get("/triage?prevalence=x").status_code == 400
     answer = site.get("/triage?operating_point=nonsense")

@@ -97,6 +97,9 @@ class ToyEncoder:
             for finding in self.findings
         )
 
+    def reading_order(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> float:
+        return self._score(self.findings[0], self.fuse(embeddings, sequences))
+
     def _score(self, finding: Finding, embedding: NDArray[np.float32]) -> float:
         present, absent = (self.encode_texts(texts).mean(axis=0) for texts in (finding.present, finding.absent))
         return float(1.0 / (1.0 + np.exp(-4.0 * float(embedding @ (present - absent)))))

@@ -116,6 +116,9 @@ class StoredVectors:
             raise ValueError(f"Expected embeddings of shape ({len(sequences)}, {self.dim}), got {embeddings.shape}.")
         return ()
 
+    def reading_order(self, embeddings: NDArray[np.float32], sequences: Sequence[MRSequence]) -> float:
+        return float(self.fuse(embeddings, sequences)[0])
+
 
 def fill(data: Path, cases: int = CASES, encoder_id: str = ENCODER_ID, seed: int = 1) -> float:
     """Make a data directory with synthetic cases and all of their vectors; seconds."""

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from search_api import figures
 from search_api.answers import BANNER
 from search_api.principals import LOCAL, principal_in
 from search_api.query import clean_text
@@ -53,7 +54,13 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals |= {"banner": BANNER, "assertions": ASSERTIONS, "static": _addresses()}
-        self._environment.filters |= {"percent": percent, "count": count, "days": day_of, "plain": clean_text}
+        self._environment.filters |= {"figures": figures.figures, "measured_on": figures.measured_on}
+        self._environment.filters |= {
+            "not_calibrated": figures.without_calibration,
+            "untold": figures.without_threshold,
+        }
+        self._environment.globals |= {"predictive": figures.predictive, "scored": figures.score_of_threshold}
+        self._environment.filters |= {"percent": figures.percent, "count": count, "days": day_of, "plain": clean_text}
 
     def render(self, request: Request, template: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
         who = principal_in(request.scope)
@@ -84,15 +91,6 @@ def problem_page(pages: Pages, request: Request, problem: Problem) -> HTMLRespon
     if problem.retry_after:
         page.headers["Retry-After"] = problem.retry_after
     return page
-
-
-def percent(share: float) -> str:
-    """A share in whole percent, never rounded up to all of it.
-
-    >>> percent(0.954), percent(0.9991), percent(1.0)
-    ('95 %', '99 %', '100 %')
-    """
-    return f"{min(round(share * 100), 99) if share < 1.0 else 100} %"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -10,11 +10,10 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import TypeAdapter
 
-from encoders.findings import FindingScore
 from indexer.cases import Sentence
 from search_api.answers import Answer, Case, Evidence, Hit
+from search_api.scan_answers import StoredScores
 from web import calls
 from web.forms import HITS_A_PAGE, SearchForm
 from web.gallery import Walk, facts_of, key_series, sub_scores, title_of, walk_of_answer, walk_of_keys
@@ -48,15 +47,11 @@ async def case_page(request: Request, key: str) -> Response:
         "scores": sub_scores(evidence),
         "walk": walk,
         "viewer": viewer_of(case.examination, request.query_params, kept, preferred.number if preferred else None),
-        "findings": findings_of(document),
+        "scored": StoredScores.from_dict({name: document[name] for name in ("findings", "not_calibrated", "unscored")}),
         "collections": await _collections(request),
         "kept": kept,
     }
     return pages_of(request).render(request, "case.html", context)
-
-
-def findings_of(document: dict[str, Any]) -> tuple[FindingScore, ...]:
-    return TypeAdapter(tuple[FindingScore, ...]).validate_python(document.get("findings") or ())
 
 
 async def _search_again(request: Request, case: Case, form: SearchForm) -> tuple[Walk | None, Hit | None]:

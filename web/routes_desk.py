@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from encoders.sequences import MRSequence
-from search_api.scan_answers import ReportCheck, Suggestions, Worklist
+from search_api.figures import measured_on
+from search_api.scan_answers import Group, ReportCheck, Suggestions, Worklist
 from web import calls
 from web.rendering import pages_of
 from web.routes_collections import summary
@@ -27,16 +28,29 @@ OPERATING_POINTS = (
 router = APIRouter()
 
 
+_HEADINGS: tuple[tuple[Group, str], ...] = (
+    ("scored", ""),
+    ("no_threshold", "Without a threshold, in an order of their own"),
+    ("not_scored", "Cannot be scored"),
+)
+
+
 @router.get("/triage")
-async def triage(request: Request, operating_point: str = "", prevalence: str = "") -> Response:
-    given = (("operating_point", operating_point), ("prevalence", prevalence))
-    asked = tuple((name, text) for name, text in given if text.strip())
+async def triage(request: Request) -> Response:
+    """The worklist; what is asked is for the API to judge, but for blank fields of the form."""
+    asked = tuple((name, text) for name, text in request.query_params.multi_items() if text.strip())
     worklist = Worklist.from_dict(await calls.get(request, "/api/triage", asked))
+    measured = [entry.measured for entry in worklist.entries]
+    measured += [reason.measured for entry in worklist.entries for reason in entry.reasons]
     context = {
         "worklist": worklist,
-        "rows": [(entry, summary(entry.examination)) for entry in worklist.entries],
-        "chosen": operating_point,
-        "prevalence": prevalence.strip(),
+        "groups": [
+            (heading, [(entry, summary(entry.examination)) for entry in worklist.entries if entry.group == group])
+            for group, heading in _HEADINGS
+        ],
+        "data": measured_on(measured),
+        "chosen": dict(asked).get("operating_point", ""),
+        "prevalence": dict(asked).get("prevalence", "").strip(),
         "query": urlencode(asked),
         "operating_points": OPERATING_POINTS,
     }
