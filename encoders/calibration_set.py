@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,8 @@ class CalibrationSet:
             arrays |= {"sides_seen": self.sides.seen, "sides_true": self.sides.true}
         temporary = folder / f"{FILE}.tmp"
         save_file(arrays, temporary, said)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
         temporary.replace(folder / FILE)
 
 

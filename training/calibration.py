@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +23,26 @@ from numpy.typing import NDArray
 
 from encoders.bundle import Bundle
 from encoders.calibration import parse_operating_point
-from encoders.calibration_set import CalibrationSet
+from encoders.calibration_set import FILE, LEAST_EACH, CalibrationSet
 from encoders.explain import has_side, side_of
 from encoders.findings import ABNORMAL
 from encoders.seen_sides import SeenSides
 from encoders.sequences import MRSequence, parse_sequence
 from indexer.case_store import CaseStore
+from indexer.durable import replace_file
 from indexer.finding_words import stated_findings
 from training.worker_processes import process_pool
 
+MOST_SETS = 6  # of MR sequences that a summary tells of, beside each sequence alone
 Progress = Callable[[int, int], None]
 
 
 class CalibrationConfigError(ValueError):
     """A configuration of calibration that cannot be used."""
+
+
+class TooFewCases(ValueError):
+    """Examinations that "abnormal" cannot be calibrated by, in whichever MR sequences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,71 @@ def site_set(bundle: Bundle, config: CalibrationConfig, data: Path) -> Calibrati
         stated = frozenset(stated_findings(report)) if report else frozenset()
         made.append(Scanned(tuple((bundle.network_of(name), vector) for name, vector in series[row]), stated))
     return _calibration_set(bundle, config, made, "reported examinations of this site, truth by their reports")
+
+
+def not_yet_encoded(bundle: Bundle, data: Path) -> int:
+    """How many series of a data directory the bundle has still to encode."""
+    with CaseStore.open(data, read_only=True) as store:
+        return len(store.embeddings.pending_series(bundle.encoder_id))
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedSet:
+    """Of examinations with these MR sequences: how many findings are calibrated, and how many of these can be told."""
+
+    sequences: tuple[str, ...]
+    examinations: int
+    calibrated: int
+    told: int
+    abnormal: bool
+
+    def __str__(self) -> str:
+        told = f", of which {self.told} can be told from their absence" if self.calibrated else ""
+        findings = "1 finding is" if self.calibrated == 1 else f"{self.calibrated} findings are"
+        return f"{' + '.join(self.sequences)}, {self.examinations} examinations: {findings} calibrated{told}"
+
+
+def calibrated_sets(bundle: Bundle, examined: CalibrationSet) -> tuple[CalibratedSet, ...]:
+    """What can be calibrated for each MR sequence alone, and for the sets that most examinations came with.
+
+    Raises
+    ------
+    TooFewCases
+        "abnormal" for none of them
+    """
+    trial = Bundle(bundle.folder)
+    trial.calibration_set = examined
+    come_with: Counter[frozenset[int]] = Counter(
+        frozenset(examined.networks[examined.examinations == row].tolist()) for row in range(examined.count)
+    )
+    singles = [frozenset({network}) for network in sorted({*examined.networks.tolist()})]
+    found = []
+    for networks in dict.fromkeys((*singles, *(one for one, _ in come_with.most_common(MOST_SETS)))):
+        sequences = [bundle.entries[network].sequences[0] for network in sorted(networks)]
+        calibrations = trial.calibrations(sequences)
+        having = sum(count for one, count in come_with.items() if networks <= one)
+        told = sum(one.told for one in calibrations.values())
+        names = tuple(map(str, sequences))
+        found.append(CalibratedSet(names, having, len(calibrations), told, ABNORMAL in calibrations))
+    if not any(one.abnormal for one in found):
+        labels, got = examined.present.get(ABNORMAL), f"{examined.count} that are all abnormal, or all normal"
+        if labels is not None:
+            got = f"{int(labels.sum())} abnormal and {int((~labels).sum())} normal in all"
+        raise TooFewCases(
+            f"Expected at least {LEAST_EACH} abnormal and {LEAST_EACH} normal examinations with the same MR sequences"
+            f" in each half of those that are calibrated by, got {got}; nothing was written"
+        )
+    return tuple(found)
+
+
+def keep_earlier(folder: Path) -> Path | None:
+    """A copy of the calibration that a folder has, beside it under a number of its own; None where it has none."""
+    current = folder / FILE
+    if not current.is_file():
+        return None
+    kept = next(path for number in count(1) if not (path := folder / f"{FILE}.{number}.bak").exists())
+    replace_file(kept, current.read_bytes())
+    return kept
 
 
 def _calibration_set(bundle: Bundle, config: CalibrationConfig, made: Sequence[Scanned], data: str) -> CalibrationSet:

@@ -147,27 +147,55 @@ def train_range(
     typer.echo(f"{len(rules)} rules written")
 
 
-def train_calibrate(config: Config, bundle: BundleFolder = None, data: SiteData = None) -> None:
+def train_calibrate(
+    config: Config,
+    bundle: BundleFolder = None,
+    data: SiteData = None,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder to write to, instead of the bundle's own.")
+    ] = None,
+) -> None:
     """Choose and measure the thresholds of findings; writes the bundle's calibration.safetensors.
 
-    On kept-back phantoms, or with --data on the reported examinations of a data directory that this bundle encoded.
+    On kept-back phantoms, or with --data on the reported examinations of a data directory that this bundle encoded:
+    then --bundle names a copy of the shipped one, which is left as it is. What is replaced is kept beside it.
     """
     import encoders
+    from encoders.bundle import PRETRAINED
     from indexer.progress import reporter
-    from training.calibration import load_config, phantom_set, site_set
+    from training.calibration import (
+        calibrated_sets,
+        keep_earlier,
+        load_config,
+        not_yet_encoded,
+        phantom_set,
+        site_set,
+    )
 
     loaded, settings = encoders.load(bundle), load_config(config)
+    shipped = loaded.folder.resolve() == PRETRAINED.resolve()
     if data is None:
         with reporter("calibrate") as progress:
             examined = phantom_set(loaded, settings, progress)
     else:
+        if shipped and out is None:
+            raise typer.BadParameter(
+                "the shipped bundle is not calibrated by a site's cases. Make a copy, name it here, and set"
+                f" NEURORECALL_BUNDLE to it for all commands: cp -r {PRETRAINED} FOLDER",
+                param_hint="--bundle",
+            )
+        if left := not_yet_encoded(loaded, data):
+            tell(f"Warning: {left} series are not encoded yet and do not count; run `neurorecall rebuild` first.")
         examined = site_set(loaded, settings, data)
-    examined.save(loaded.folder, loaded.encoder_id)
-    found = encoders.load(loaded.folder).calibrations()
-    typer.echo(
-        f"{examined.count} examinations; with every MR sequence that they have, {len(found)} findings are calibrated, "
-        f"of which {sum(one.told for one in found.values())} can be told"
-    )
+    found, folder = calibrated_sets(loaded, examined), out or loaded.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = None if folder.resolve() == PRETRAINED.resolve() else keep_earlier(folder)
+    examined.save(folder, loaded.encoder_id)
+    typer.echo(f"{examined.count} examinations; by the MR sequences that an examination has:")
+    for one in found:
+        typer.echo(f"  {one}")
+    if kept is not None:
+        typer.echo(f"The earlier calibration is kept as {kept.name}")
 
 
 def _log() -> None:
