@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from encoders.bundle import Bundle, Encoder, EncodingError, SeriesEncoding, load
     from encoders.calibration import Calibration, CalibrationError, Measured, OperatingPoint, parse_operating_point
-    from encoders.findings import Finding, FindingScore, FindingsError
+    from encoders.catalogue import FindingsError
+    from encoders.findings import Finding, FindingScore
     from encoders.manifest import BundleError
     from encoders.preprocess import NetworkInput, Preprocessing
     from encoders.sequences import MRSequence, SequenceError, parse_sequence, recognise_sequence
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "bundle": ("Bundle", "Encoder", "EncodingError", "SeriesEncoding", "load"),
     "calibration": ("Calibration", "CalibrationError", "Measured", "OperatingPoint", "parse_operating_point"),
-    "findings": ("Finding", "FindingScore", "FindingsError"),
+    "catalogue": ("FindingsError",),
+    "findings": ("Finding", "FindingScore"),
     "manifest": ("BundleError",),
     # `preprocess` is both a module and its function; the package's attribute is the module, as Python sets it.
     "preprocess": ("NetworkInput", "Preprocessing"),

@@ -23,7 +23,8 @@ from encoders.calibration import Calibration, OperatingPoint
 from encoders.calibration_fit import network_shares
 from encoders.calibration_set import FILE as CALIBRATION_FILE
 from encoders.calibration_set import load_calibration_set
-from encoders.findings import AskedScore, Finding, FindingScore, finding_score, load_findings, raw_scores
+from encoders.catalogue import load_findings, own_catalogue
+from encoders.findings import AskedScore, Finding, FindingScore, finding_score, raw_scores
 from encoders.in_range import FILE as RANGE_FILE
 from encoders.in_range import load_rules
 from encoders.manifest import BundleError, NetworkEntry, network_entries, read_manifest, weights_hash
@@ -84,7 +85,8 @@ class Bundle:
         self._weights = [entry.weight for entry in self.entries]
         self._range = load_rules(folder / RANGE_FILE)
         self._entry_of = {sequence: entry for entry in self.entries for sequence in entry.sequences}
-        self.findings = load_findings(folder / "findings.toml")
+        self._own = own_catalogue()
+        self.findings = load_findings(folder / "findings.toml", self._own)
         self.calibration_set = load_calibration_set(folder, self.encoder_id)
         self._calibrations: dict[tuple[frozenset[int], bool], dict[str, Calibration]] = {}
 
@@ -92,8 +94,8 @@ class Bundle:
     def scoring_id(self) -> str:
         """Names all that decides the findings' scores: encoder, catalogue, calibration, and the way of scoring."""
         digest = hashlib.sha256(f"{self.encoder_id} {SCORING}".encode())
-        for file in (self.folder / "findings.toml", self.folder / CALIBRATION_FILE):
-            digest.update(file.read_bytes() if file.is_file() else b"")
+        for file in (self.folder / "findings.toml", self.folder / CALIBRATION_FILE, self._own):
+            digest.update(file.read_bytes() if file is not None and file.is_file() else b"")
         return digest.hexdigest()[:16]
 
     @property

@@ -7,11 +7,9 @@ calibration a finding has no score; without a threshold it is never flagged.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,15 +22,12 @@ UNTOLD_THERE = "At this operating point the threshold flags no more with it than
 UNTOLD = "These MR sequences did not tell it from its absence where that was measured: it is never flagged."
 
 
-class FindingsError(ValueError):
-    """A catalogue that cannot be used; says what was found, where, and what was expected."""
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A named abnormality with sentences that state it and sentences that deny it.
 
-    `terms` are ids of public terminologies; `kind_of` is the finding that is there wherever this one is.
+    `terms` are ids of public terminologies; `kind_of` is the finding that is there wherever this one is. `words` are
+    those of which one begins a word in a report that names it; of the shipped findings the indexer keeps them.
     """
 
     name: str
@@ -41,6 +36,7 @@ class Finding:
     absent: tuple[str, ...]
     terms: tuple[str, ...] = ()
     kind_of: str | None = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +88,6 @@ class AskedScore:
     data: str
 
 
-def load_findings(path: Path) -> tuple[Finding, ...]:
-    """Read a catalogue (TOML, one `[[finding]]` table each); `abnormal` comes first and must be there."""
-    try:
-        tables = tomllib.loads(path.read_text("utf-8")).get("finding", [])
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise FindingsError(f"Expected a catalogue of findings in {path.name}, got: {error}") from error
-    findings = tuple(_finding(table, path.name) for table in tables)
-    names = [finding.name for finding in findings]
-    if not names or names[0] != ABNORMAL or len(set(names)) != len(names):
-        raise FindingsError(f"Expected unique findings in {path.name} that begin with '{ABNORMAL}', got {names}")
-    if unknown := {finding.kind_of for finding in findings} - {None, *names}:
-        raise FindingsError(f"Expected `kind_of` to name a finding of {path.name}, got {sorted(map(str, unknown))}")
-    return findings
-
-
 def raw_scores(
     embeddings: NDArray[np.float32], present: NDArray[np.float32], absent: NDArray[np.float32]
 ) -> NDArray[np.float32]:
@@ -153,17 +134,3 @@ def finding_score(
         operating_point=str(point),
         measured=measured,
     )
-
-
-def _finding(table: Mapping[str, Any], where: str) -> Finding:
-    unknown = set(table) - {"name", "title", "present", "absent", "terms", "kind_of"}
-    if unknown:
-        raise FindingsError(f"Unknown key {sorted(unknown)} of a finding in {where}")
-    present, absent = tuple(table.get("present", ())), tuple(table.get("absent", ()))
-    if not table.get("name") or not present or not absent:
-        raise FindingsError(
-            f"Expected a name, present and absent sentences for each finding in {where}, got {dict(table)}"
-        )
-    name = str(table["name"])
-    terms = tuple(table.get("terms", ()))
-    return Finding(name, table.get("title", name), present, absent, terms, table.get("kind_of"))

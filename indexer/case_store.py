@@ -75,6 +75,11 @@ class CaseStore:
         with self.connections.writing() as database:
             return case_writing.put(database, draft)
 
+    def restate(self) -> None:
+        """Read again which findings reports state, where a site's own catalogue has words of its own."""
+        with self.connections.writing() as database:
+            case_writing.restate(database)
+
     def remove(self, key: str) -> int:
         """Delete a case with its report, words, vectors and pictures; its row id. Raises CaseMissing.
 

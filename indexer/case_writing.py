@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from indexer.case_rows import read_examinations
 from indexer.case_words import index_report, index_sentence
 from indexer.cases import CaseMissing, Draft, DraftSeries, Report, Section
-from indexer.finding_words import stated_findings
+from indexer.finding_words import ABNORMAL, own_names, shipped_names, stated_findings
 from indexer.report_text import read_again
 
 if TYPE_CHECKING:
@@ -90,6 +90,19 @@ def reread_reports(database: Database) -> None:
         examination = read_examinations(database, (identity,))[identity]
         if examination.report is not None:
             _put_report(database, identity, read_again(examination.report), examination.diagnosis)
+
+
+def restate(database: Database) -> None:
+    """Read again which findings reports state, where a site's own catalogue has, or had, words of its own."""
+    known = {ABNORMAL, *shipped_names()}
+    stated = {row[0] for row in database.execute("SELECT DISTINCT finding FROM stated").fetchall()}
+    if not own_names() and stated <= known:
+        return
+    for (identity,) in database.execute("SELECT examination_id FROM report").fetchall():
+        report = read_examinations(database, (identity,))[identity].report
+        database.execute("DELETE FROM stated WHERE examination_id = ?", (identity,))
+        for finding in stated_findings(report) if report is not None else ():
+            database.execute("INSERT INTO stated VALUES (?, ?)", (identity, finding))
 
 
 def _with_kept_report(database: Database, draft: Draft) -> Draft:

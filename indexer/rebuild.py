@@ -78,6 +78,7 @@ def rebuild(
         finish_erasing(data, store)
         notes = generation_files.set_broken_aside(data)
         encoded = _Encoding(store, encoder, full, progress).run(workers)
+        store.restate()
         _score(store, encoder)
         name, switched = _renew(data, store, encoder, full)
         generation_files.prune(data)

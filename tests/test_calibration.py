@@ -20,7 +20,8 @@ from encoders.calibration import (
     wilson_interval,
 )
 from encoders.calibration_fit import fit_platt
-from encoders.findings import Finding, FindingsError, finding_score, load_findings, raw_scores
+from encoders.catalogue import FindingsError, load_findings
+from encoders.findings import Finding, finding_score, raw_scores
 from training.calibration import CalibrationConfigError, load_config
 from training.intervals import area_under_curve, area_with_interval, mean_interval
 

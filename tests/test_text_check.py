@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from encoders.bundle import PRETRAINED
-from encoders.findings import load_findings
+from encoders.catalogue import load_findings
 from indexer.report_text import make_report
 from search_api.text_check import contradictions
 from training.phantoms.reports import write_report

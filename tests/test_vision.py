@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoders.bundle import PRETRAINED
-from encoders.findings import load_findings
+from encoders.catalogue import load_findings
 from encoders.preprocess import Preprocessing
 from encoders.vision import SequenceNetwork, VisionConfig, VisionConfigError
 from training import vision as training_vision

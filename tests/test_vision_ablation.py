@@ -10,7 +10,7 @@ import pytest
 from test_vision import toy_texts, training, write_examples
 
 from encoders.bundle import PRETRAINED
-from encoders.findings import load_findings
+from encoders.catalogue import load_findings
 from training import vision_ablation
 from training.vision_ablation import VARIANTS, run_ablations
 from training.vision_settings import VisionTraining

@@ -154,7 +154,7 @@ def calibrated_sets(bundle: Bundle, examined: CalibrationSet) -> tuple[Calibrate
     TooFewCases
         "abnormal" for none of them
     """
-    trial = Bundle(bundle.folder)
+    trial = Bundle(bundle.folder)  # so that the given one keeps its own thresholds
     trial.calibration_set = examined
     come_with: Counter[frozenset[int]] = Counter(
         frozenset(examined.networks[examined.examinations == row].tolist()) for row in range(examined.count)

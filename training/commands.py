@@ -108,7 +108,7 @@ def train_vision(
 def train_vision_ablations(config: Config, out: Out, dataset: Dataset = None) -> None:
     """Train one MR sequence's network with ever more of the objective, on the phantoms of a run, and compare."""
     from encoders.bundle import PRETRAINED
-    from encoders.findings import load_findings
+    from encoders.catalogue import load_findings
     from encoders.text import NeuroBERT
     from training.vision_ablation import run_ablations
     from training.vision_settings import load_config

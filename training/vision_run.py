@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from encoders.bundle import PRETRAINED
-from encoders.findings import load_findings
+from encoders.catalogue import load_findings
 from encoders.text import NeuroBERT
 from training.assembly import assemble, fusion_weights
 from training.phantoms.lesion_maps import load_lesion_maps
