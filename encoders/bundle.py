@@ -9,6 +9,7 @@ preprocessing; the indexer stores it with every vector and refuses others. How t
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 
 from encoders.calibration import Calibration, OperatingPoint
 from encoders.calibration_fit import network_shares
-from encoders.calibration_set import FILE as CALIBRATION_FILE
 from encoders.calibration_set import load_calibration_set
 from encoders.catalogue import load_findings, own_catalogue
 from encoders.findings import AskedScore, Finding, FindingScore, finding_score, raw_scores
@@ -92,10 +92,16 @@ class Bundle:
 
     @cached_property
     def scoring_id(self) -> str:
-        """Names all that decides the findings' scores: encoder, catalogue, calibration, and the way of scoring."""
+        """Names all that decides the findings' scores: encoder, sentences, calibration, and the way of scoring.
+
+        What else a catalogue or a calibration says, such as ids of terms or a date, is no part of it.
+        """
         digest = hashlib.sha256(f"{self.encoder_id} {SCORING}".encode())
-        for file in (self.folder / "findings.toml", self.folder / CALIBRATION_FILE, self._own):
-            digest.update(file.read_bytes() if file is not None and file.is_file() else b"")
+        prompts = [(finding.name, finding.present, finding.absent) for finding in self.findings]
+        digest.update(json.dumps(prompts).encode())
+        if self.calibration_set is not None:
+            points = {name: str(point) for name, point in self.calibration_set.points.items()}
+            digest.update(f"{self.calibration_set.data_hash} {json.dumps(points, sort_keys=True)}".encode())
         return digest.hexdigest()[:16]
 
     @property

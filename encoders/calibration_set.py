@@ -7,6 +7,7 @@ with T2* beside it. No network was trained on them; how they are made is left to
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -54,6 +55,23 @@ class CalibrationSet:
     data: str
     date: str
     sides: SeenSides | None = None
+
+    @property
+    def data_hash(self) -> str:
+        """SHA-256 of all that thresholds are computed from, in a fixed order: vectors, what they are of, what is true.
+
+        Findings are taken by name; vectors as half floats, as they are kept. Operating points are no part of it.
+        """
+        names = sorted(self.present)
+        digest = hashlib.sha256(json.dumps([self.vectors.shape, self.count, names]).encode())
+        kept = [self.vectors.astype("<f2"), self.examinations.astype("<i4"), self.networks.astype("u1")]
+        kept += [self.present[name].astype("u1") for name in names]
+        if self.sides is not None:
+            digest.update(json.dumps(self.sides.findings).encode())
+            kept += [self.sides.seen, self.sides.true]
+        for array in kept:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @property
     def count(self) -> int:
@@ -170,6 +188,7 @@ class CalibrationSet:
             "encoder_id": encoder_id,
             "date": self.date,
             "data": self.data,
+            "data_sha256": self.data_hash,
             "operating_points": json.dumps({name: str(point) for name, point in self.points.items()}),
         }
         arrays: dict[str, NDArray[Any]] = {
@@ -226,6 +245,8 @@ def load_calibration_set(folder: Path, encoder_id: str) -> CalibrationSet | None
             date=str(said["date"]),
             sides=sides,
         )
+        if (told := said.get("data_sha256", found.data_hash)) != found.data_hash:
+            raise ValueError(f"data of SHA-256 {found.data_hash}, said to be {told}")
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise CalibrationError(f"Expected calibrated findings in {FILE}, got: {error!r}") from error
     if said["encoder_id"] != encoder_id:

@@ -15,7 +15,7 @@ from typing import Any
 from encoders.findings import ABNORMAL, Finding
 
 OWN = "NEURORECALL_FINDINGS"  # names a site's own catalogue
-_KEYS = ("name", "title", "present", "absent", "terms", "kind_of", "words")
+_KEYS = ("name", "title", "present", "absent", "terms", "narrower", "kind_of", "words")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")  # as a filter `finding=` reads it
 
 
@@ -96,8 +96,9 @@ def _finding(table: Mapping[str, Any], number: int, where: str) -> Finding:
         raise FindingsError(f"Expected present and absent sentences for {which}, got no {none} ones")
     if both := set(present) & set(absent):
         raise FindingsError(f"Expected other absent than present sentences for {which}, got {sorted(both)} as both")
-    terms, words = _texts(table, "terms", "ids", which), _texts(table, "words", "words", which)
-    return Finding(name, title, present, absent, terms, kind_of, words)
+    terms, narrower = (_texts(table, key, "ids", which) for key in ("terms", "narrower"))
+    words = _texts(table, "words", "words", which)
+    return Finding(name, title, present, absent, terms, kind_of, words, narrower)
 
 
 def _texts(table: Mapping[str, Any], key: str, what: str, which: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import encoders
@@ -116,6 +117,40 @@ def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
         save_file(load_file(path), path)
     with pytest.raises(CalibrationError, match=r"calibration\.safetensors"):
         load_calibration_set(tmp_path, "encoder-1")
+
+
+def test_the_hash_of_the_data_is_kept_and_is_of_vectors_and_labels(tmp_path: Path) -> None:
+    whole = examined()
+    whole.save(tmp_path, "x-1")
+    with safe_open(tmp_path / FILE, "np") as stored:
+        told = stored.metadata()["data_sha256"]
+    loaded = load_calibration_set(tmp_path, "x-1")
+    assert loaded is not None and loaded.data_hash == whole.data_hash == told and len(told) == 64
+    backwards = dict(reversed(whole.present.items()))
+    assert replace(whole, present=backwards, date="2001-01-01", data="others").data_hash == told
+    flipped = {**whole.present, "infarct": ~whole.present["infarct"]}
+    sides = SeenSides.of([{"infarct": "left"}] * len(whole.vectors), [{}] * COUNT)
+    others = [replace(whole, present=flipped), replace(whole, vectors=whole.vectors[::-1])]
+    others += [replace(whole, networks=1 - whole.networks), replace(whole, sides=sides)]
+    assert len({told, *(one.data_hash for one in others)}) == 5
+
+
+def test_data_that_are_not_those_of_the_hash_are_refused(tmp_path: Path) -> None:
+    examined().save(tmp_path, "x-1")
+    with safe_open(tmp_path / FILE, "np") as stored:
+        said = stored.metadata()
+    arrays = load_file(tmp_path / FILE)
+    save_file({**arrays, "present": 1 - arrays["present"]}, tmp_path / FILE, said)
+    with pytest.raises(CalibrationError, match="SHA-256"):
+        load_calibration_set(tmp_path, "x-1")
+
+
+def test_the_shipped_file_tells_the_hash_of_its_data() -> None:
+    with safe_open(PRETRAINED / FILE, "np") as stored:
+        told = stored.metadata()["data_sha256"]
+    measured = encoders.load(PRETRAINED).calibration_set
+    assert measured is not None and measured.data_hash == told
+    assert told in (PRETRAINED / "MODEL_CARD.md").read_text("utf-8")
 
 
 def test_a_score_that_falls_with_the_finding_becomes_its_prevalence() -> None:

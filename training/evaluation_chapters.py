@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from training.evaluation_pictures import MOST_TILES, Picture, Tile, draw_confusi
 
 if TYPE_CHECKING:
     from encoders.bundle import Bundle
+    from encoders.calibration_set import CalibrationSet
     from encoders.sequences import MRSequence
 
 
@@ -29,6 +29,11 @@ def calibration_chapters(bundle: Bundle, sequences: Sequence[MRSequence] | None 
     )
     title = "Calibrated scores" if sequences is None else f"Calibrated scores of {', '.join(sequences)}"
     chapters = [Chapter(title, reliability_table(figures), figures, pictures)]
+    if bundle.calibration_set is not None:
+        measured = bundle.calibration_set
+        said = {"examinations": measured.count, "data": measured.data, "date": measured.date}
+        table = f"{_calibrated_on(measured)}\n\nSHA-256 of their vectors and of what is true of them: `{measured.data_hash}`"
+        chapters.append(Chapter("Calibrated on", table, {**said, "sha256": measured.data_hash}))
     if sequences is None:
         by_sets = told_by_sets(bundle)
         chapters.append(Chapter("By MR sequences", sets_table(by_sets), by_sets))
@@ -52,6 +57,13 @@ def about(bundle: Bundle) -> dict[str, str]:
     said = {"bundle": bundle.encoder_id}
     measured = bundle.calibration_set
     if measured is not None:
-        digest = hashlib.sha256(measured.vectors.tobytes()).hexdigest()[:16]
-        said["calibrated on"] = f"{measured.count} {measured.data}, {measured.date}, hash {digest}"
+        said["calibrated on"] = f"{_calibrated_on(measured)} SHA-256 {measured.data_hash}"
     return said
+
+
+def _calibrated_on(measured: CalibrationSet) -> str:
+    half = measured.count // 2
+    return (
+        f"{measured.count} examinations ({measured.date}): thresholds are chosen on the first {half} and measured on the "
+        f"other {measured.count - half}, {measured.data}."
+    )
