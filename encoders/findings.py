@@ -26,9 +26,9 @@ UNTOLD = "These MR sequences did not tell it from its absence where that was mea
 class Finding:
     """A named abnormality with sentences that state it and sentences that deny it.
 
-    `terms` are ids of public terminologies that name just this, `narrower` those that name a kind of it; `kind_of` is the
-    finding that is there wherever this one is. `words` are those of which one begins a word in a report that names it; of
-    the shipped findings the indexer keeps them.
+    `terms` are ids of public terminologies that name just this, `narrower` those that name a kind of it; `kind_of` is
+    the finding that is there wherever this one is. `words` are those of which one begins a word in a report that names
+    it; of the shipped findings the indexer keeps them.
     """
 
     name: str

@@ -34,6 +34,7 @@ from indexer.finding_words import stated_findings
 from training.worker_processes import process_pool
 
 MOST_SETS = 6  # of MR sequences that a summary tells of, beside each sequence alone
+MOST = 1_000_000_000  # of a seed or a number of phantoms
 Progress = Callable[[int, int], None]
 
 
@@ -80,9 +81,15 @@ def load_config(path: Path) -> CalibrationConfig:
     expected = {field.name for field in fields(CalibrationConfig)}
     if set(table) != expected:
         raise CalibrationConfigError(f"Expected the keys {sorted(expected)} in {path.name}, got {sorted(table)}")
-    table["sequences"] = tuple(parse_sequence(name) for name in table["sequences"])
+    for key, least in (("seed", 0), ("examinations", 4 * LEAST_EACH), ("workers", 1)):
+        if type(table[key]) is not int or not least <= table[key] <= MOST:
+            raise CalibrationConfigError(f"Expected {key} in {path.name} of {least} to {MOST:,}, got {table[key]!r}")
+    names = table["sequences"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise CalibrationConfigError(f"Expected a list of names of MR sequences in {path.name}, got {names!r}")
+    table["sequences"] = tuple(parse_sequence(name) for name in names)
     for key in ("operating_point", "operating_point_abnormal"):
-        parse_operating_point(table[key])
+        parse_operating_point(str(table[key]))
     return CalibrationConfig(**table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +26,35 @@ TextFolder = Annotated[
 SiteData = Annotated[
     Path | None, typer.Option("--data", exists=True, file_okay=False, help="Data directory with ingested examinations.")
 ]
-Html = Annotated[Path | None, typer.Option(help="Also write the report as one self-contained HTML file.")]
+
+
+def writable(path: Path | None) -> Path | None:
+    """Refuse a file that could not be written, before the run that it is for."""
+    if path is None:
+        return None
+    try:
+        if path.exists():
+            with path.open("ab"):
+                pass
+        else:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+    except OSError as error:
+        raise typer.BadParameter(f"'{path}' cannot be written: {error.strerror}") from error
+    return path
+
+
+def writable_picture(path: Path | None) -> Path | None:
+    """As `writable`, of a PNG."""
+    if path is not None and path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"Expected a name that ends in .png, got '{path.name}'")
+    return writable(path)
+
+
+Html = Annotated[
+    Path | None, typer.Option(callback=writable, help="Also write the report as one self-contained HTML file.")
+]
+Plot = Annotated[Path | None, typer.Option(callback=writable_picture, help="Also draw the plot as PNG.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 

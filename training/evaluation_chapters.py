@@ -21,18 +21,25 @@ def calibration_chapters(bundle: Bundle, sequences: Sequence[MRSequence] | None 
 
     calibrations = bundle.calibrations(sequences)
     figures = reliability(calibrations)
-    pictures = (
+    pictures: tuple[Picture, ...] = (
         Picture(
             "Reliability: the share with the finding against the calibrated score.", partial(draw_reliability, figures)
         ),
         Picture("ROC curves (blue) and precision against sensitivity (red).", partial(draw_curves, calibrations)),
     )
+    table = reliability_table(figures)
+    if not calibrations:
+        pictures, table = (
+            (),
+            "No finding is calibrated: too few examinations have these MR sequences, and too few of those it.",
+        )
     title = "Calibrated scores" if sequences is None else f"Calibrated scores of {', '.join(sequences)}"
-    chapters = [Chapter(title, reliability_table(figures), figures, pictures)]
+    chapters = [Chapter(title, table, figures, pictures)]
     if bundle.calibration_set is not None:
         measured = bundle.calibration_set
         said = {"examinations": measured.count, "data": measured.data, "date": measured.date}
-        table = f"{_calibrated_on(measured)}\n\nSHA-256 of their vectors and of what is true of them: `{measured.data_hash}`"
+        hashed = f"SHA-256 of their vectors and of what is true of them: `{measured.data_hash}`"
+        table = f"{_calibrated_on(measured)}\n\n{hashed}"
         chapters.append(Chapter("Calibrated on", table, {**said, "sha256": measured.data_hash}))
     if sequences is None:
         by_sets = told_by_sets(bundle)
@@ -64,6 +71,6 @@ def about(bundle: Bundle) -> dict[str, str]:
 def _calibrated_on(measured: CalibrationSet) -> str:
     half = measured.count // 2
     return (
-        f"{measured.count} examinations ({measured.date}): thresholds are chosen on the first {half} and measured on the "
-        f"other {measured.count - half}, {measured.data}."
+        f"{measured.count} examinations ({measured.date}): thresholds are chosen on the first {half} and measured on "
+        f"the other {measured.count - half}, {measured.data}."
     )

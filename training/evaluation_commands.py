@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.command_options import AsJson, BundleFolder, Dataset, Html, PlainGroup, TextFolder, processors, tell
+from training.command_options import AsJson, BundleFolder, Dataset, Html, PlainGroup, Plot, TextFolder, processors, tell
 from training.evaluation_chapters import about, calibration_chapters, confusion_of, tiles_of
 from training.evaluation_html import Chapter
 
@@ -52,7 +52,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
     def deidentification(
         text: TextFolder = None,
         lines: Annotated[int, typer.Option(min=1, help="Lines of each template.")] = 200,
-        seed: Annotated[int, typer.Option(help="Seed of names, addresses and numbers.")] = 1,
+        seed: Annotated[int, typer.Option(min=0, help="Seed of names, addresses and numbers.")] = 1,
         html: Html = None,
         as_json: AsJson = False,
     ) -> None:
@@ -113,12 +113,14 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
     def calibration(
         bundle: BundleFolder = None,
         sequences: Sequences = None,
-        plot: Annotated[Path | None, typer.Option(help="Also draw reliability diagrams as PNG.")] = None,
+        plot: Plot = None,
         html: Html = None,
         as_json: AsJson = False,
     ) -> None:
         """How far the calibrated scores of a bundle can be believed, and what its thresholds reach."""
         chapters = calibration_chapters(_calibrated(bundle), _sequences(sequences))
+        if plot is not None and not chapters[0].pictures:
+            raise typer.BadParameter(f"there is nothing to draw. {chapters[0].table}", param_hint="--plot")
         if plot is not None:
             plot.write_bytes(chapters[0].pictures[0].draw())
         _publish(chapters, html, as_json, bundle)
@@ -132,7 +134,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         days: Annotated[int, typer.Option(help="Days to look at.")] = 90,
         sequences: Sequences = None,
         bundle: BundleFolder = None,
-        plot: Annotated[Path | None, typer.Option(help="Also draw the delays as PNG.")] = None,
+        plot: Plot = None,
         html: Html = None,
         as_json: AsJson = False,
     ) -> None:

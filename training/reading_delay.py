@@ -9,7 +9,7 @@ delay of abnormal examinations from 28 to 14 and from 9 to 5 days.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,24 +75,17 @@ def simulate(calibration: Calibration, department: Department, seed: int = 1) ->
     The range is that of the simulated departments, not of the bundle's own errors.
     """
     threshold = calibration.threshold(calibration.operating_point)
-    delays: dict[str, list[tuple[float, float]]] = {name: [] for name in ORDERS}
+    delays: dict[str, dict[str, list[float]]] = {name: {"abnormal": [], "normal": []} for name in ORDERS}
     for repeat in range(REPEATS):
         made = draw_arrivals(calibration, department, np.random.default_rng((seed, repeat)))
         for name, order in ORDERS.items():
             delay = read_days(made, order(made, threshold), department.capacity) - made.day
             counted = (made.day >= 0) & (made.day < department.days)
-            delays[name].append(
-                (float(delay[counted & made.abnormal].mean()), float(delay[counted & ~made.abnormal].mean()))
-            )
+            for side, of_it in (("abnormal", made.abnormal), ("normal", ~made.abnormal)):
+                if (counted & of_it).any():
+                    delays[name][side].append(float(delay[counted & of_it].mean()))
     measured = calibration.measured(threshold)
-    orders = {}
-    for name, found in delays.items():
-        values = np.array(found)
-        low, high = np.percentile(values, [2.5, 97.5], axis=0)
-        orders[name] = {
-            side: {"value": float(values[:, column].mean()), "low": float(low[column]), "high": float(high[column])}
-            for column, side in enumerate(("abnormal", "normal"))
-        }
+    orders = {name: {side: _mean_and_range(values) for side, values in found.items()} for name, found in delays.items()}
     return {
         "department": department,
         "operating_point": str(calibration.operating_point),
@@ -101,6 +94,14 @@ def simulate(calibration: Calibration, department: Department, seed: int = 1) ->
         "measured_on": measured.data,
         "orders": orders,
     }
+
+
+def _mean_and_range(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and 95 % range over the departments that read such an examination; nothing where none did."""
+    if not values:
+        return {"value": None, "low": None, "high": None, "departments": 0}
+    low, high = np.percentile(values, [2.5, 97.5])
+    return {"value": float(np.mean(values)), "low": float(low), "high": float(high), "departments": len(values)}
 
 
 def draw_arrivals(calibration: Calibration, department: Department, rng: np.random.Generator) -> Arrivals:
@@ -142,7 +143,7 @@ def delays_table(figures: Mapping[str, Any]) -> str:
     site: Department = figures["department"]
     lines = [
         f"{site.arrivals:g} examinations a day arrive, {site.capacity} are read, {site.backlog:,} wait "
-        f"at the start, {site.prevalence:.0%} are abnormal; delays of those that arrive in {site.days} days. "
+        f"at the start, {100 * site.prevalence:g}% are abnormal; delays of those that arrive in {site.days} days. "
         f"Flagged at {figures['operating_point']}: sensitivity {figures['sensitivity']:.2f}, specificity "
         f"{figures['specificity']:.2f}, measured on {figures['measured_on']}. "
         f"Mean and 95 % range of {REPEATS} departments.",
@@ -151,13 +152,20 @@ def delays_table(figures: Mapping[str, Any]) -> str:
         "|---|---|---|",
     ]
     for name, sides in figures["orders"].items():
-        cells = [f"{side['value']:.1f} ({side['low']:.1f}-{side['high']:.1f})" for side in sides.values()]
+        cells = [_delay_cell(side, one) for side, one in sides.items()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def _delay_cell(side: str, one: Mapping[str, float | None]) -> str:
+    if not one["departments"]:
+        return f"no {side} examination was read"
+    told = f"{one['value']:.1f} ({one['low']:.1f}-{one['high']:.1f})"
+    return told if one["departments"] == REPEATS else f"{told}, in the {one['departments']} departments that read one"
+
+
 def draw_delays(figures: Mapping[str, Any], path: Path) -> None:
-    """Write the delays as a bar chart, PNG or whatever else the name says."""
+    """Write the delays as a bar chart, PNG or what else the name says; a side of which none was read has no bars."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 3.4), layout="constrained")
@@ -165,6 +173,8 @@ def draw_delays(figures: Mapping[str, Any], path: Path) -> None:
     names = list(figures["orders"])
     for offset, (side, colour) in zip((-0.2, 0.2), (("abnormal", "#c0504d"), ("normal", "#8aa6c1")), strict=True):
         found = [figures["orders"][name][side] for name in names]
+        if not all(one["departments"] for one in found):
+            continue
         values = [one["value"] for one in found]
         errors = [[one["value"] - one["low"] for one in found], [one["high"] - one["value"] for one in found]]
         axes.barh(np.arange(len(names)) + offset, values, 0.38, xerr=errors, color=colour, label=side, ecolor="#444444")

@@ -6,6 +6,7 @@ What the settings of a stage mean stands with the stage.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -20,6 +21,9 @@ from training.vocabulary import VocabularyConfig
 Settings = TypeVar("Settings")
 StageConfig = MaskedLanguageConfig | SectionMatchingConfig
 STAGES = ("masked_language", "section_matching")
+_TABLES = ("network", "vocabulary", *STAGES)
+_AT_LEAST_ONE = {"checkpoint_every", "threads", "layers", "width", "heads", "inner", "size", "batch", "pieces"}
+_ANY_SIGN = {"margin"}
 
 
 class TrainingConfigError(ValueError):
@@ -59,7 +63,14 @@ def read_config(path: Path) -> NeuroBERTConfig:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise TrainingConfigError(f"Expected a TOML file, {path.name} cannot be read: {error}") from error
-    return from_table(NeuroBERTConfig, table, "the file's top level")
+    config = from_table(NeuroBERTConfig, table, "the file's top level")
+    for where, settings in (("the file's top level", config), *((name, getattr(config, name)) for name in _TABLES)):
+        _check_numbers(settings, where)
+    if config.network.width % config.network.heads:
+        raise TrainingConfigError(
+            f"Expected a width that {config.network.heads} heads divide, got {config.network.width}"
+        )
+    return config
 
 
 def from_table(kind: type[Settings], table: dict[str, Any], where: str) -> Settings:
@@ -71,6 +82,16 @@ def from_table(kind: type[Settings], table: dict[str, Any], where: str) -> Setti
     for name, value in table.items():
         values[name] = _value(known[name], value, f"{where}, {name}")
     return kind(**values)
+
+
+def _check_numbers(settings: Any, where: str) -> None:
+    """Raise for a number that is negative or not one, and for a count of none where there must be some."""
+    for one in dataclasses.fields(settings):
+        value, least = getattr(settings, one.name), 1 if one.name in _AT_LEAST_ONE else 0
+        if isinstance(value, int | float) and one.name not in _ANY_SIGN and not least <= value < float("inf"):
+            raise TrainingConfigError(f"Expected {one.name} of at least {least} in {where}, got {value}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TrainingConfigError(f"Expected a number as {one.name} in {where}, got {value}")
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -144,7 +145,7 @@ def _check_values(config: VisionTraining) -> None:
     values = {field.name: getattr(config, field.name) for field in fields(config)}
     wrong = [name for name in _AT_LEAST_ONE if values[name] < 1]
     wrong += [name for name in _SHARES if not 0 <= values[name] <= 1]
-    wrong += [name for name, value in values.items() if isinstance(value, int | float) and value < 0]
+    wrong += [name for name, value in values.items() if isinstance(value, int | float) and not 0 <= value < math.inf]
     wrong += [name for name in ("ridge", "channels", "blocks") if min(values[name]) <= 0]
     if wrong:
         told = ", ".join(f"{name} = {values[name]}" for name in dict.fromkeys(wrong))
