@@ -16,6 +16,9 @@ from toy_encoder import ToyEncoder
 
 from encoders.bundle import Encoder
 from encoders.volume import Volume
+from indexer.cases import Report
+from indexer.finding_words import stated_findings
+from indexer.report_text import make_report
 from search_api.engine import SearchEngine
 from training import evaluation_report_check, evaluation_suggestions
 from training.evaluation_chapters import confusion_of, tiles_of
@@ -25,6 +28,7 @@ from training.evaluation_report_check import MIRRORED, OTHER, OWN, TEXT, evaluat
 from training.evaluation_retrieval import evaluate_retrieval
 from training.evaluation_suggestions import SuggestionCounts
 from training.phantoms.scenario import draw_facts
+from training.report_errors import errors_in
 
 PNG = b"\x89PNG"
 
@@ -93,9 +97,30 @@ def test_reports_of_a_dataset_are_checked_with_errors_put_in(tmp_path: Path) -> 
     mirrored = figures[MIRRORED]
     assert mirrored.by_flag["stated"][0] == own.flagged * own.n / mirrored.n
     assert mirrored.flagged >= mirrored.by_flag[TEXT][0] > 0  # left becomes right
+    for kind in ("false finding", "omission"):
+        assert 0 < figures[kind].n <= 13, kind
     table = report_check_table(figures, "real examinations")
     assert table.count("\n") == 1 + len(figures)
     assert OWN in table
+
+
+def written(text: str) -> Report:
+    report = make_report({}, text)
+    assert report is not None
+    return report
+
+
+def test_errors_are_put_into_a_written_report() -> None:
+    report = written("FINDINGS: Mild atrophy. Mass lesion, 4 ml, in the left hemisphere.\n\nIMPRESSION: Glioma, 44 ml.")
+    changed = errors_in(report, 3)
+    assert changed["wrong severity"].startswith("FINDINGS: Severe atrophy. Mass lesion, 40.0 ml")
+    assert "Glioma, 4.4 ml" in changed["wrong severity"]
+    false = stated_findings(written(changed["false finding"]))
+    assert set(false) > set(stated_findings(report)) and "4 ml" in changed["false finding"]
+    assert "glioma" not in stated_findings(written(changed["omission"]))
+    normal = written("FINDINGS: No focal lesion.\n\nIMPRESSION: Normal study.")
+    assert set(errors_in(normal, 3)) == {"false finding"}
+    assert "Normal study" not in errors_in(normal, 3)["false finding"]
 
 
 def test_an_exchanged_side_keeps_its_case() -> None:

@@ -259,17 +259,22 @@ def _report_check_chapters(
 ) -> list[Chapter]:
     import encoders
     from indexer.progress import reporter
-    from training.evaluation_report_check import evaluate_report_check, evaluate_report_check_on, report_check_table
+    from training.evaluation_report_check import (
+        SEQUENCES,
+        evaluate_report_check,
+        evaluate_report_check_on,
+        report_check_table,
+    )
 
     loaded = encoders.load(bundle)
     with reporter("report check") as progress:
         figures = evaluate_report_check(loaded, open_check, phantoms, REPORTS_SEED, processors(), progress)
-    table = report_check_table(figures, f"{phantoms} phantom examinations")
+    table = report_check_table(figures, f"{phantoms} phantom examinations of {', '.join(SEQUENCES)}")
     chapters = [Chapter("Report check", table, {kind: asdict(one) for kind, one in figures.items()})]
     if dataset is not None:
         with tempfile.TemporaryDirectory(prefix="neurorecall-") as folder:
-            real = evaluate_report_check_on(dataset, loaded, open_check, Path(folder))
-        table = report_check_table(real, "real examinations")
+            real = evaluate_report_check_on(dataset, loaded, open_check, Path(folder), REPORTS_SEED)
+        table = report_check_table(real, "real examinations, of the MR sequences that each has")
         chapters.append(
             Chapter("Report check on real examinations", table, {kind: asdict(one) for kind, one in real.items()})
         )

@@ -1,8 +1,8 @@
 """How often the report check flags reports that are right, and reports with an error of each kind put in.
 
 On kept-back phantoms, with errors of `report_errors`, and on the reported examinations of a dataset, where errors are
-another person's report and sides that are exchanged. What a check is, is handed in: training knows nothing of the
-search floor.
+another person's report, sides that are exchanged, and what can be put into a written text. What a check is, is handed
+in: training knows nothing of the search floor.
 """
 
 from __future__ import annotations
@@ -63,13 +63,14 @@ def evaluate_report_check(
 
 
 def evaluate_report_check_on(
-    dataset: Path, bundle: Bundle, open_check: OpenCheck, folder: Path
+    dataset: Path, bundle: Bundle, open_check: OpenCheck, folder: Path, seed: int = 0
 ) -> dict[str, FlaggedShare]:
-    """Check the reported examinations of a BIDS dataset, ingested into `folder`."""
+    """Check the reported examinations of a BIDS dataset, ingested into `folder`; errors are drawn from `seed` on."""
     from indexer.case_store import CaseStore
     from indexer.cases import CaseFilter
     from indexer.ingest import ingest
     from indexer.series_files import read_stored_series
+    from training.report_errors import errors_in
 
     ingest(str(dataset), folder, reports=dataset / "reports.tsv")
     outcomes: list[Outcome] = []
@@ -87,6 +88,7 @@ def evaluate_report_check_on(
                 texts[OTHER] = other.report.text
             if _SIDE.search(case.report.text):
                 texts[MIRRORED] = _SIDE.sub(_exchanged, case.report.text)
+            texts |= errors_in(case.report, seed + number)
             outcomes.append({kind: _flags(check(text)) for kind, text in texts.items()})
     return _shares(outcomes)
 

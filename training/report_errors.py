@@ -1,15 +1,22 @@
-"""Errors put into the reports of phantoms, one kind each, to measure what a check of reports finds.
+"""Errors put into reports, one kind each, to measure what a check of reports finds.
 
-An error changes the facts that the report is written from, so that the text stays one that a radiologist could have
-written; the scan stays as it was. Where two sections shall disagree, the report is made of two such texts.
+In the report of a phantom an error changes the facts that it is written from, so that the text stays one that a
+radiologist could have written; the scan stays as it was. Where two sections shall disagree, the report is made of two
+such texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+import numpy as np
+
+from indexer.cases import Report, Section
+from indexer.finding_words import stated_findings
 from training.phantoms.facts import Abnormality, Facts
+from training.phantoms.phrases import word_abnormality
 from training.phantoms.reports import PhantomReport, write_report
 from training.phantoms.scenario import draw_facts
 
@@ -17,17 +24,19 @@ _OTHER = 7_919  # seeds away: another phantom, whose abnormality or report is bo
 _TRIES = 60
 _SIDES = {"left": "right", "right": "left"}
 _SEVERITIES = {"mild": "severe", "moderate": "severe", "severe": "mild"}
+_GRADES = {**_SEVERITIES, "slight": "marked", "marked": "slight", "small": "large", "large": "small"}
+_GRADE = re.compile(rf"\b(?:(?P<ml>\d+(?:\.\d+)?) ml|{'|'.join(_GRADES)})\b", re.IGNORECASE)
+SMALL_ML = 20.0
 
 Error = Callable[[Facts, int], str | None]
 
 
 def false_finding(facts: Facts, seed: int) -> str | None:
     """A finding is stated besides that the scan does not have."""
-    for other in _others(seed):
-        added = next((item for item in draw_facts(other).abnormalities if not item.incidental), None)
-        if added is not None and added.finding is not None and added.finding not in facts.findings:
-            return write_report(replace(facts, abnormalities=(*facts.abnormalities, added)), seed).text
-    return None
+    added = _borrowed(facts.findings, seed)
+    if added is None:
+        return None
+    return write_report(replace(facts, abnormalities=(*facts.abnormalities, added)), seed).text
 
 
 def omission(facts: Facts, seed: int) -> str | None:
@@ -87,6 +96,50 @@ ERRORS: Mapping[str, Error] = {
     "side changes between sections": side_changes,
     "impression of another scan": impression_denies,
 }
+
+
+def errors_in(report: Report, seed: int) -> dict[str, str]:
+    """A written report, of which no facts are known, with each kind of error that can be put into its text.
+
+    A false finding is worded as a phantom's and stands behind what was written; a report that states nothing is that of
+    a phantom with this alone. An omission leaves the report of a normal phantom. Of the severity, words and volumes are
+    changed: one of less than SMALL_ML is ten times, another a tenth of what was written.
+    """
+    stated = frozenset(stated_findings(report))
+    normal = replace(draw_facts(seed, share_normal=1.0), abnormalities=())
+    changed = {"wrong severity": _GRADE.sub(_regraded, report.text)}
+    if stated:
+        changed["omission"] = write_report(normal, seed).text
+    added = _borrowed(stated, seed)
+    if added is not None:
+        facts = replace(normal, abnormalities=(added,))
+        changed["false finding"] = _added_to(report, facts, seed) if stated else write_report(facts, seed).text
+    return {kind: changed[kind] for kind in ERRORS if changed.get(kind, report.text) != report.text}
+
+
+def _added_to(report: Report, facts: Facts, seed: int) -> str:
+    wording = word_abnormality(facts.abnormalities[0], facts, np.random.default_rng(seed))
+    parts = dict(report.sections)
+    findings = " ".join(filter(None, (parts.get(Section.FINDINGS), parts.get(Section.BODY), *wording.essential)))
+    impression = " ".join(filter(None, (parts.get(Section.IMPRESSION), wording.impression)))
+    return f"FINDINGS:\n{findings}\n\nIMPRESSION:\n{impression}"
+
+
+def _regraded(found: re.Match[str]) -> str:
+    if (volume := found["ml"]) is not None:
+        return f"{float(volume) * (10 if float(volume) < SMALL_ML else 0.1):.1f} ml"
+    word = found.group()
+    other = _GRADES[word.lower()]
+    return other.capitalize() if word[0].isupper() else other
+
+
+def _borrowed(had: Collection[str], seed: int) -> Abnormality | None:
+    """Another phantom's chief abnormality, of a finding that is not among those had."""
+    for other in _others(seed):
+        added = _chief(draw_facts(other), lambda item: not item.incidental)
+        if added is not None and added.finding is not None and added.finding not in had:
+            return added
+    return None
 
 
 def _two_texts(findings: PhantomReport, impression: PhantomReport) -> str:
