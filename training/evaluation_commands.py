@@ -7,16 +7,36 @@ above the indexer.
 from __future__ import annotations
 
 import json
-import tempfile
-from dataclasses import asdict, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.command_options import AsJson, BundleFolder, Dataset, Html, PlainGroup, Plot, TextFolder, processors, tell
-from training.evaluation_chapters import about, calibration_chapters, confusion_of, tiles_of
+from training.command_options import AsJson, BundleFolder, Dataset, Html, PlainGroup, Plot, TextFolder
+from training.evaluated_data import NO_DATA, EvaluatedData
+from training.evaluation_chapters import about, calibration_chapters
 from training.evaluation_html import Chapter
+from training.evaluation_making import (
+    all_data,
+    assertions_chapter,
+    deidentification_chapter,
+    evidence_chapter,
+    evidence_data,
+    expected_minutes,
+    in_turn,
+    networks_data,
+    report_check_chapters,
+    reports_data,
+    retrieval_chapter,
+    retrieval_data,
+    suggestions_chapter,
+    text_chapter,
+    triage_chapter,
+    usual_deidentification,
+    usual_triage,
+    vision_chapters,
+)
 
 if TYPE_CHECKING:
     from encoders.bundle import Bundle
@@ -24,10 +44,6 @@ if TYPE_CHECKING:
     from training.evaluation_report_check import OpenCheck
     from training.evaluation_retrieval import OpenSearcher
     from training.evaluation_suggestions import Suggest
-
-KEPT_BACK_SEED = 9_500_000  # phantoms from here on were used for no training and no calibration
-REPORTS_SEED = 9_700_000  # and these for no decision on the report check
-
 
 Sequences = Annotated[
     str | None, typer.Option(help="MR sequences of the examinations, separated by commas; without it, all.")
@@ -41,12 +57,12 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
     @evaluate.command("text")
     def text(text: TextFolder = None, bundle: BundleFolder = None, html: Html = None, as_json: AsJson = False) -> None:
         """NeuroBERT on kept-back text: matching, concepts, presence over absence, spelling."""
-        _publish([_text_chapter(_needed(text, "--text"), bundle)], html, as_json, bundle)
+        _publish([text_chapter(_needed(text, "--text"), bundle)], html, as_json, bundle, EvaluatedData(text=text))
 
     @evaluate.command("assertions")
     def assertions(text: TextFolder = None, html: Html = None, as_json: AsJson = False) -> None:
         """What report sentences say of findings, against labels: present, absent, uncertain, historical, ..."""
-        _publish([_assertions_chapter(_needed(text, "--text"))], html, as_json)
+        _publish([assertions_chapter(_needed(text, "--text"))], html, as_json, data=EvaluatedData(text=text))
 
     @evaluate.command("deidentification")
     def deidentification(
@@ -57,7 +73,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         as_json: AsJson = False,
     ) -> None:
         """Planted identifiers that remain in reports, and words that are taken out wrongly."""
-        _publish([_deidentification_chapter(text, lines, seed)], html, as_json)
+        _publish([deidentification_chapter(text, lines, seed)], html, as_json, data=EvaluatedData(text=text))
 
     @evaluate.command("vision")
     def vision(
@@ -68,14 +84,14 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         as_json: AsJson = False,
     ) -> None:
         """The networks on kept-back phantoms and, with a dataset, on real scans."""
-        _publish(_vision_chapters(phantoms, dataset, bundle), html, as_json, bundle)
+        _publish(vision_chapters(phantoms, dataset, bundle), html, as_json, bundle, networks_data(phantoms, dataset))
 
     @evaluate.command("retrieval")
     def retrieval(
         dataset: Dataset = None, bundle: BundleFolder = None, html: Html = None, as_json: AsJson = False
     ) -> None:
         """Words to case and scan to case, on a dataset or on a cohort of kept-back phantoms."""
-        _publish([_retrieval_chapter(dataset, bundle, open_searcher)], html, as_json, bundle)
+        _publish([retrieval_chapter(dataset, bundle, open_searcher)], html, as_json, bundle, retrieval_data(dataset))
 
     @evaluate.command("evidence")
     def evidence(
@@ -86,7 +102,8 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         as_json: AsJson = False,
     ) -> None:
         """What words, sentences, reports, scans, assertions and expansion bring to a text search."""
-        _publish([_evidence_chapter(dataset, phantoms, bundle, open_searcher)], html, as_json, bundle)
+        made = [evidence_chapter(dataset, phantoms, bundle, open_searcher)]
+        _publish(made, html, as_json, bundle, evidence_data(phantoms, dataset))
 
     @evaluate.command("report-check")
     def report_check(
@@ -97,7 +114,8 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         as_json: AsJson = False,
     ) -> None:
         """How often reports are flagged that are right, and with an error of each kind; also on a dataset's cases."""
-        _publish(_report_check_chapters(phantoms, dataset, bundle, open_check), html, as_json, bundle)
+        made = report_check_chapters(phantoms, dataset, bundle, open_check)
+        _publish(made, html, as_json, bundle, reports_data(phantoms, dataset))
 
     @evaluate.command("suggestions")
     def suggestions(
@@ -107,7 +125,7 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         as_json: AsJson = False,
     ) -> None:
         """How many suggested findings are there, and whether the sides that are named are right."""
-        _publish([_suggestions_chapter(phantoms, bundle, suggest)], html, as_json, bundle)
+        _publish([suggestions_chapter(phantoms, bundle, suggest)], html, as_json, bundle, networks_data(phantoms))
 
     @evaluate.command("calibration")
     def calibration(
@@ -140,21 +158,18 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
     ) -> None:
         """Reporting delays by reading order, in a simulated department with the bundle's measured scores."""
         from encoders.findings import ABNORMAL
-        from training.reading_delay import Department, DepartmentError, delays_table, draw_delays, simulate
+        from training.reading_delay import Department, DepartmentError
 
         calibration = _calibrated(bundle).calibrations(_sequences(sequences)).get(ABNORMAL)
         if calibration is None or not calibration.told:
             raise typer.BadParameter("it has no threshold for abnormal examinations", param_hint="--bundle")
         try:
-            department = Department(arrivals, capacity, backlog, prevalence, days)
+            chapter = triage_chapter(calibration, Department(arrivals, capacity, backlog, prevalence, days))
         except DepartmentError as error:
             raise typer.BadParameter(str(error)) from error
-        figures = simulate(calibration, department)
         if plot is not None:
-            draw_delays(figures, plot)
-        figures = {**figures, "department": asdict(department)} if as_json else figures
-        table = "" if as_json else delays_table(figures)
-        _publish([Chapter("Reporting delays by reading order", table, figures)], html, as_json, bundle)
+            plot.write_bytes(chapter.pictures[0].draw())
+        _publish([chapter], html, as_json, bundle)
 
     @evaluate.command("all")
     def everything(
@@ -166,138 +181,44 @@ def evaluation(open_searcher: OpenSearcher, open_check: OpenCheck, suggest: Sugg
         as_json: AsJson = False,
     ) -> None:
         """Everything above that the given data allow."""
-        chapters = [] if text is None else [_text_chapter(text, bundle), _assertions_chapter(text)]
-        chapters += _vision_chapters(phantoms, dataset, bundle)
-        chapters += calibration_chapters(_calibrated(bundle))
-        chapters.append(_retrieval_chapter(dataset, bundle, open_searcher))
-        chapters.append(_evidence_chapter(dataset, phantoms, bundle, open_searcher))
-        chapters += _report_check_chapters(phantoms, dataset, bundle, open_check)
-        chapters.append(_suggestions_chapter(phantoms, bundle, suggest))
-        _publish(chapters, html, as_json, bundle)
+        loaded = _calibrated(bundle)
+        parts: list[tuple[str, Callable[[], list[Chapter]]]] = [
+            ("vision", lambda: vision_chapters(phantoms, dataset, bundle)),
+            ("calibration", lambda: calibration_chapters(loaded)),
+            ("triage", lambda: usual_triage(loaded)),
+            ("retrieval", lambda: [retrieval_chapter(dataset, bundle, open_searcher)]),
+            ("evidence", lambda: [evidence_chapter(dataset, phantoms, bundle, open_searcher)]),
+            ("report-check", lambda: report_check_chapters(phantoms, dataset, bundle, open_check)),
+            ("suggestions", lambda: [suggestions_chapter(phantoms, bundle, suggest)]),
+            ("deidentification", lambda: usual_deidentification(text)),
+        ]
+        if text is not None:
+            parts.insert(0, ("text", lambda: [text_chapter(text, bundle)]))
+            parts.insert(1, ("assertions", lambda: [assertions_chapter(text)]))
+        _publish(
+            in_turn(parts, expected_minutes(phantoms, dataset is not None)),
+            html,
+            as_json,
+            bundle,
+            all_data(phantoms, dataset, text),
+        )
 
     return evaluate
 
 
-def _text_chapter(text: Path, bundle: Path | None) -> Chapter:
-    import encoders
-    from training.evaluation_tables import text_table
-    from training.evaluation_text import evaluate_text
-
-    figures = evaluate_text(encoders.load(bundle).neurobert, text)
-    return Chapter("NeuroBERT on kept-back text", text_table(figures), figures)
-
-
-def _assertions_chapter(text: Path) -> Chapter:
-    from training.evaluation_assertions import assertions_table, evaluate_assertions
-
-    figures = evaluate_assertions(text)
-    return Chapter("Assertions in report sentences", assertions_table(figures), figures)
-
-
-def _deidentification_chapter(text: Path | None, lines: int, seed: int) -> Chapter:
-    from training.evaluation_deidentification import deidentification_table, evaluate_deidentification
-
-    figures = evaluate_deidentification(lines, seed, text)
-    return Chapter("De-identification of report text", deidentification_table(figures), figures)
-
-
-def _vision_chapters(phantoms: int, dataset: Path | None, bundle: Path | None) -> list[Chapter]:
-    import encoders
-    from indexer.progress import reporter
-    from training.evaluation_range import evaluate_range, range_table
-    from training.evaluation_real import real_figures, real_table, see_dataset
-    from training.evaluation_vision import evaluate_phantoms, phantoms_table
-
-    loaded = encoders.load(bundle)
-    with reporter("phantoms") as progress:
-        figures = evaluate_phantoms(loaded, phantoms, KEPT_BACK_SEED, processors(), progress)
-    chapters = [Chapter("Networks on kept-back phantoms", phantoms_table(figures), figures)]
-    if dataset is not None:
-        with reporter("real scans") as progress:
-            seen = see_dataset(loaded, dataset, progress)
-        real = real_figures(loaded, seen)
-        tiles = [item.tile for item in seen if item.tile is not None]
-        told = "Where the networks point: the true lesion outlined in green, half of the greatest probability in red."
-        chapters.append(Chapter("Networks on real scans", real_table(real), real, tiles_of(tiles, told)))
-    with reporter("range") as progress:
-        taken = evaluate_range(loaded, phantoms, KEPT_BACK_SEED, dataset, progress)
-    return [*chapters, Chapter("What is taken for a brain MRI", range_table(taken), taken)]
-
-
-def _retrieval_chapter(dataset: Path | None, bundle: Path | None, open_searcher: OpenSearcher) -> Chapter:
-    import encoders
-    from training.evaluation_retrieval import evaluate_retrieval, retrieval_table
-    from training.phantoms.cohort import write_cohort
-
-    with tempfile.TemporaryDirectory(prefix="neurorecall-") as folder:
-        if dataset is None:
-            dataset = Path(folder) / "cohort"
-            write_cohort(dataset, cases=100, seed=KEPT_BACK_SEED)
-        found = evaluate_retrieval(dataset, Path(folder), encoders.load(bundle), open_searcher, tell)
-    told = "A scan of each diagnosis, and the cases of other people that were retrieved for it, with their scores."
-    pictures = (*confusion_of(found.scans.confusion), *tiles_of(found.tiles, told))
-    figures = {name: value for name, value in asdict(replace(found, tiles=())).items() if name != "tiles"}
-    return Chapter("Retrieval", retrieval_table(found), figures, pictures)
-
-
-def _evidence_chapter(dataset: Path | None, phantoms: int, bundle: Path | None, open_searcher: OpenSearcher) -> Chapter:
-    import encoders
-    from training.evaluation_evidence import evaluate_evidence, evidence_table, without_diagnosis
-    from training.phantoms.cohort import write_cohort
-
-    with tempfile.TemporaryDirectory(prefix="neurorecall-") as folder:
-        if dataset is None:
-            dataset = Path(folder) / "cohort"
-            write_cohort(dataset, cases=phantoms, seed=KEPT_BACK_SEED + 1)
-            without_diagnosis(dataset)
-        figures = evaluate_evidence(dataset, Path(folder), encoders.load(bundle), open_searcher, tell)
-    return Chapter("What each kind of evidence brings", evidence_table(figures), asdict(figures))
-
-
-def _report_check_chapters(
-    phantoms: int, dataset: Path | None, bundle: Path | None, open_check: OpenCheck
-) -> list[Chapter]:
-    import encoders
-    from indexer.progress import reporter
-    from training.evaluation_report_check import (
-        SEQUENCES,
-        evaluate_report_check,
-        evaluate_report_check_on,
-        report_check_table,
-    )
-
-    loaded = encoders.load(bundle)
-    with reporter("report check") as progress:
-        figures = evaluate_report_check(loaded, open_check, phantoms, REPORTS_SEED, processors(), progress)
-    table = report_check_table(figures, f"{phantoms} phantom examinations of {', '.join(SEQUENCES)}")
-    chapters = [Chapter("Report check", table, {kind: asdict(one) for kind, one in figures.items()})]
-    if dataset is not None:
-        with tempfile.TemporaryDirectory(prefix="neurorecall-") as folder:
-            real = evaluate_report_check_on(dataset, loaded, open_check, Path(folder), REPORTS_SEED)
-        table = report_check_table(real, "real examinations, of the MR sequences that each has")
-        chapters.append(
-            Chapter("Report check on real examinations", table, {kind: asdict(one) for kind, one in real.items()})
-        )
-    return chapters
-
-
-def _suggestions_chapter(phantoms: int, bundle: Path | None, suggest: Suggest) -> Chapter:
-    import encoders
-    from indexer.progress import reporter
-    from training.evaluation_suggestions import evaluate_suggestions, suggestions_table
-
-    with reporter("suggestions") as progress:
-        counts = evaluate_suggestions(encoders.load(bundle), suggest, phantoms, KEPT_BACK_SEED, processors(), progress)
-    return Chapter("Suggested findings", suggestions_table(counts), asdict(counts))
-
-
-def _publish(chapters: list[Chapter], html: Path | None, as_json: bool, bundle: Path | None = None) -> None:
+def _publish(
+    chapters: list[Chapter],
+    html: Path | None,
+    as_json: bool,
+    bundle: Path | None = None,
+    data: EvaluatedData = NO_DATA,
+) -> None:
     if html is not None:
         import encoders
         from training.evaluation_html import limits_of, write_html
 
         loaded = encoders.load(bundle)
-        write_html(html, chapters, about(loaded), limits_of(loaded.folder / "MODEL_CARD.md"))
+        write_html(html, chapters, {**about(loaded), **data.to_dict()}, limits_of(loaded.folder / "MODEL_CARD.md"))
     if as_json:
         typer.echo(json.dumps({chapter.title: chapter.figures for chapter in chapters}, default=str))
         return

@@ -11,13 +11,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.calibration import Calibration
+from training.evaluation_pictures import as_png
 
 REPEATS = 40
 Figures = dict[str, Any]
@@ -32,11 +32,11 @@ class DepartmentError(ValueError):
 class Department:
     """Examinations that arrive and are read a day, those unread at the start, the share that is abnormal, and days."""
 
-    arrivals: float
-    capacity: int
-    backlog: int
-    prevalence: float
-    days: int
+    arrivals: float = 60.0
+    capacity: int = 60
+    backlog: int = 1_680
+    prevalence: float = 0.5
+    days: int = 90
 
     def __post_init__(self) -> None:
         if not (0 < self.arrivals <= 5_000 and 0 < self.capacity <= 5_000 and 0 <= self.backlog <= 500_000):
@@ -164,8 +164,8 @@ def _delay_cell(side: str, one: Mapping[str, float | None]) -> str:
     return told if one["departments"] == REPEATS else f"{told}, in the {one['departments']} departments that read one"
 
 
-def draw_delays(figures: Mapping[str, Any], path: Path) -> None:
-    """Write the delays as a bar chart, PNG or what else the name says; a side of which none was read has no bars."""
+def draw_delays(figures: Mapping[str, Any]) -> bytes:
+    """The delays as a bar chart, PNG; a side of which none was read has no bars."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.5, 3.4), layout="constrained")
@@ -182,4 +182,4 @@ def draw_delays(figures: Mapping[str, Any], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("mean reporting delay, days")
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    return as_png(figure)
