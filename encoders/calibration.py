@@ -232,7 +232,7 @@ def parse_operating_point(text: str) -> OperatingPoint:
 
 def _share(text: str) -> bool:
     try:
-        return 0.0 < float(text) < 1.0
+        return text.isascii() and 0.0 < float(text) < 1.0
     except ValueError:
         return False
 

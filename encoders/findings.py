@@ -80,7 +80,8 @@ class AskedScore:
     """How an examination scores for any sentence, beside `n` normal examinations that were measured (`data`).
 
     `similarity` is the cosine to the sentence, -1 to 1; `above_normal` the share of those normal examinations that lie
-    further from it, None where there are none with these MR sequences. It has no threshold and is never flagged.
+    further from it, None where there are none with these MR sequences. It has no threshold and is never flagged. `note`
+    says where the figures mean little.
     """
 
     sentence: str
@@ -88,6 +89,7 @@ class AskedScore:
     above_normal: float | None
     n: int
     data: str
+    note: str | None = None
 
 
 def raw_scores(

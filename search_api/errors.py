@@ -237,11 +237,14 @@ def _of_validation(error: RequestValidationError) -> Problem:
             "Send a JSON object as described in /openapi.json.",
         )
     return Problem(
-        400, f"bad_{name}" if name else "bad_request", f"{name}: {first.get('msg', 'cannot be read')}.", _PARAMETER
+        400,
+        f"bad_{name}" if name else "bad_request",
+        *_OWN_WORDS.get(name, (f"{name}: {first.get('msg', 'cannot be read')}.", _PARAMETER)),
     )
 
 
 _PARAMETER = "Look at /openapi.json for what this parameter takes."
+_OWN_WORDS = {"prevalence": ("Expected a prevalence between 0 and 1.", "Write 0.3 for 30 of 100.")}
 
 
 def _of_http(error: HTTPException) -> Problem:

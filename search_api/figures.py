@@ -17,11 +17,13 @@ _BEGUN = {
 
 
 def percent(share: float) -> str:
-    """A share in whole percent, never rounded up to all of it.
+    """A share in whole percent, never rounded up to all of it nor down to none.
 
-    >>> percent(0.954), percent(0.9991), percent(1.0)
-    ('95 %', '99 %', '100 %')
+    >>> percent(0.954), percent(0.9991), percent(1.0), percent(0.0031)
+    ('95 %', '99 %', '100 %', '0.31 %')
     """
+    if 0 < share < 0.01:
+        return f"{100 * share:.2g} %"
     return f"{min(round(share * 100), 99) if share < 1.0 else 100} %"
 
 

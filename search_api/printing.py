@@ -55,11 +55,12 @@ def score_report(report: scan_answers.ScoreReport) -> None:
             plain(one.sentence),
             f"{one.similarity:.3f}",
             "" if one.above_normal is None else f"above {one.above_normal:.0%} of {one.n} normal {one.data}",
+            plain(one.note or ""),
         )
         for one in report.asked
     ]
     if rows:
-        _table(("sentence", "cosine", "where it was measured"), rows)
+        _table(("sentence", "cosine", "where it was measured", "note"), rows)
     typer.echo(answers.BANNER)
 
 

@@ -100,7 +100,10 @@ async def search_scan(request: Request) -> Document:
     responses=_REFUSALS,
     openapi_extra=_multipart(
         also={
-            "ask": {"type": "string", "maxLength": 2000, "description": "Sentences to score as well, one a line"},
+            "ask": {
+                "type": "string",
+                "description": "Sentences to score as well, 20 at most: one a line, or the field again",
+            },
             "operating_point": {"type": "string", "description": "What thresholds shall reach, as in GET /api/triage"},
         }
     ),

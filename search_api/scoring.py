@@ -19,6 +19,7 @@ from encoders.sequences import MRSequence
 from encoders.series_encoding import LEAST_COVERAGE
 from encoders.text import TextError
 from encoders.volume import Volume
+from search_api.asked_words import doubt_about
 from search_api.query import QueryError
 from search_api.retrieval import SeriesQuery
 from search_api.scan_answers import ScoredSeries, ScoreReport
@@ -224,6 +225,7 @@ def _asked(encoder: Encoder, scans: EncodedScans, sentences: Sequence[str]) -> t
         asked = encoder.ask(scans.embedding, sentences, [one.sequence for one in scans.series if one.sequence])
     except TextError as error:
         raise QueryError("no_words", "Expected sentences with at least one word each", "Write a finding.") from error
+    asked = tuple(replace(one, note=doubt_about(one.sentence, encoder.neurobert.tokenize)) for one in asked)
     if scans.scorable:
         return asked
     return tuple(replace(one, above_normal=None) for one in asked)  # nothing like the scan was measured

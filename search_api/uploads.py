@@ -230,6 +230,10 @@ def _upload_of(form: FormData, known: frozenset[str], settings: Settings, *, fil
     return Upload(files, fields, _frame(fields.pop("frame", "")))
 
 
+_JOINED = {"sequences": ",", "ask": "\n"}  # what may be given several times, and how that is read
+_LONG = ("report", "ask")  # each of the sentences of `ask` has a limit of its own
+
+
 def _fields(form: FormData, known: frozenset[str], settings: Settings) -> dict[str, str]:
     allowed = known | {"sequences", "sequence_hint", "frame"}
     found: dict[str, list[str]] = {}
@@ -243,12 +247,12 @@ def _fields(form: FormData, known: frozenset[str], settings: Settings) -> dict[s
                 400, "unknown_parameter", "The upload has a part that is not known.", f"Known are: {_names(allowed)}."
             )
         found.setdefault(name, []).append(value)
-    repeated = [name for name, values in found.items() if len(values) > 1 and name != "sequences"]
+    repeated = [name for name, values in found.items() if len(values) > 1 and name not in _JOINED]
     if repeated:
         raise Problem(400, "repeated_parameter", f"{repeated[0]} was given more than once.", "Give it once.")
-    fields = {name: ",".join(values) for name, values in found.items()}
+    fields = {name: _JOINED.get(name, "").join(values) for name, values in found.items()}
     for name, value in fields.items():
-        most = settings.report_characters if name == "report" else settings.text_characters
+        most = settings.report_characters if name in _LONG else settings.text_characters
         if len(value) > most:
             raise Problem(
                 400, "too_long", f"Expected at most {most} characters in {name}, got {len(value)}.", "Shorten it."

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from search_cases import build_archive, write_dataset
 from test_calibration import calibration
 from test_report_check import FixedScores
@@ -20,7 +22,7 @@ from indexer.cases import Report
 from indexer.finding_words import stated_findings
 from indexer.report_text import make_report
 from search_api.engine import SearchEngine
-from training import evaluation_report_check, evaluation_suggestions
+from training import evaluation_pictures, evaluation_report_check, evaluation_suggestions
 from training.evaluation_chapters import confusion_of, tiles_of
 from training.evaluation_html import Chapter, limits_of, write_html
 from training.evaluation_pictures import Picture, Tile, axial, draw_curves
@@ -61,9 +63,33 @@ def test_slices_and_confusion_become_sheets() -> None:
     tiles = [Tile(f"tile {number}", np.eye(8, dtype=np.float32), np.eye(8, dtype=np.float32)) for number in range(23)]
     sheets = tiles_of(tiles, "caption")
     assert len(sheets) == 2 and all(sheet.draw().startswith(PNG) for sheet in sheets)
-    (picture,) = confusion_of({"glioma": {"glioma": 0.8, "normal": 0.2}})
+    (picture,) = confusion_of({"glioma": {"glioma": 0.8, "normal": 0.2}}, {"glioma": 5})
     assert picture.draw().startswith(PNG)
-    assert confusion_of({}) == ()
+    assert confusion_of({}, {}) == ()
+
+
+def drawn(draw: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> str:
+    """All that is written in a picture."""
+    made: list[Figure] = []
+
+    def keep(figure: Figure) -> bytes:
+        made.append(figure)
+        return PNG
+
+    monkeypatch.setattr(evaluation_pictures, "as_png", keep)
+    assert draw() == PNG
+    return " ".join(text.get_text() for text in made[0].findobj(Text))
+
+
+def test_curves_have_axes_of_their_own_and_a_confusion_says_of_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    curves = {"abnormal": calibration()}
+    roc = drawn(lambda: draw_curves(curves), monkeypatch)
+    precision = drawn(lambda: draw_curves(curves, precision=True), monkeypatch)
+    assert "1 - specificity" in roc and "precision" not in roc
+    assert "precision" in precision and "specificity" not in precision
+    (picture,) = confusion_of({"glioma": {"glioma": 0.8, "normal": 0.2}}, {"glioma": 5})
+    shown = drawn(picture.draw, monkeypatch)
+    assert "glioma (5 hits)" in shown and "diagnosis of the scan" in shown
 
 
 def test_retrieval_shows_what_it_retrieved_and_how_diagnoses_are_confused(tmp_path: Path) -> None:
@@ -74,6 +100,7 @@ def test_retrieval_shows_what_it_retrieved_and_how_diagnoses_are_confused(tmp_pa
     found = evaluate_retrieval(dataset, tmp_path, ToyEncoder(), open_searcher, lambda _: None)
     assert found.tiles and found.tiles[0].title.startswith("query: ")
     assert len(found.tiles) % 5 == 0
+    assert set(found.scans.confusion_hits) == set(found.scans.confusion)
     assert all(abs(sum(shares.values()) - 1) < 1e-9 for shares in found.scans.confusion.values())
 
 

@@ -25,7 +25,8 @@ def calibration_chapters(bundle: Bundle, sequences: Sequence[MRSequence] | None 
         Picture(
             "Reliability: the share with the finding against the calibrated score.", partial(draw_reliability, figures)
         ),
-        Picture("ROC curves (blue) and precision against sensitivity (red).", partial(draw_curves, calibrations)),
+        Picture("ROC curves: sensitivity against false alarms.", partial(draw_curves, calibrations)),
+        Picture("Precision against sensitivity.", partial(draw_curves, calibrations, precision=True)),
     )
     table = reliability_table(figures)
     if not calibrations:
@@ -47,10 +48,10 @@ def calibration_chapters(bundle: Bundle, sequences: Sequence[MRSequence] | None 
     return chapters
 
 
-def confusion_of(shares: Mapping[str, Mapping[str, float]]) -> tuple[Picture, ...]:
+def confusion_of(shares: Mapping[str, Mapping[str, float]], counts: Mapping[str, int]) -> tuple[Picture, ...]:
     """The confusion of diagnoses among the first hits, where there are any."""
     told = "Diagnoses of the first hits of other people (columns) for the scans of each diagnosis (rows)."
-    return (Picture(told, partial(draw_confusion, shares)),) if shares else ()
+    return (Picture(told, partial(draw_confusion, shares, counts)),) if shares else ()
 
 
 def tiles_of(tiles: Sequence[Tile], caption: str) -> tuple[Picture, ...]:

@@ -41,8 +41,8 @@ class Tile:
     heat: NDArray[np.float32] | None = None
 
 
-def draw_curves(calibrations: Mapping[str, Calibration]) -> bytes:
-    """ROC and precision-recall curves of every calibrated finding, on the half that measures."""
+def draw_curves(calibrations: Mapping[str, Calibration], *, precision: bool = False) -> bytes:
+    """The ROC or the precision-recall curve of every calibrated finding, on the half that measures; grey is chance."""
     from matplotlib.figure import Figure
 
     rows = -(-len(calibrations) // COLUMNS)
@@ -54,17 +54,27 @@ def draw_curves(calibrations: Mapping[str, Calibration]) -> bytes:
         alarms = len(scores.absent) - np.searchsorted(scores.absent, cuts)
         sensitivity = hits / len(scores.present)
         axes = figure.add_subplot(rows, COLUMNS, place)
-        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.6)
-        axes.plot(np.append(0, alarms / len(scores.absent)), np.append(0, sensitivity), color=_BLUE, linewidth=1)
-        axes.plot(sensitivity, hits / (hits + alarms), color=_RED, linewidth=1)
-        axes.set(title=name.replace("_", " "), xlim=(0, 1), ylim=(0, 1.02))
+        if precision:
+            share = len(scores.present) / (len(scores.present) + len(scores.absent))
+            axes.axhline(share, color=_GREY, linewidth=0.6)
+            axes.plot(sensitivity, hits / (hits + alarms), color=_RED, linewidth=1)
+        else:
+            axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.6)
+            axes.plot(np.append(0, alarms / len(scores.absent)), np.append(0, sensitivity), color=_BLUE, linewidth=1)
+        of = f"{len(scores.present)} of {len(scores.present) + len(scores.absent)}"
+        axes.set(title=f"{name.replace('_', ' ')}, {of}", xlim=(0, 1), ylim=(0, 1.02))
         axes.title.set_fontsize(8)
         axes.tick_params(labelsize=6)
+    figure.supxlabel("sensitivity" if precision else "1 - specificity", fontsize=8)
+    figure.supylabel("precision" if precision else "sensitivity", fontsize=8)
     return as_png(figure)
 
 
-def draw_confusion(shares: Mapping[str, Mapping[str, float]]) -> bytes:
-    """Of the first hits for a scan of each diagnosis (rows) the share that has each diagnosis (columns)."""
+def draw_confusion(shares: Mapping[str, Mapping[str, float]], counts: Mapping[str, int]) -> bytes:
+    """Of the first hits for a scan of each diagnosis (rows) the share that has each diagnosis (columns).
+
+    `counts` are the first hits of each row.
+    """
     from matplotlib.figure import Figure
 
     rows = list(shares)
@@ -77,7 +87,9 @@ def draw_confusion(shares: Mapping[str, Mapping[str, float]]) -> bytes:
         if share:
             axes.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=7, color=_ink(share))
     axes.set_xticks(np.arange(len(columns)), columns, rotation=40, ha="right", fontsize=7)
-    axes.set_yticks(np.arange(len(rows)), rows, fontsize=7)
+    axes.set_yticks(np.arange(len(rows)), [f"{row} ({counts[row]} hits)" for row in rows], fontsize=7)
+    axes.set_xlabel("diagnosis of the first hits", fontsize=7)
+    axes.set_ylabel("diagnosis of the scan", fontsize=7)
     return as_png(figure)
 
 

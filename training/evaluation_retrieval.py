@@ -88,6 +88,7 @@ class ScanFigures:
     precision_by_chance: float
     participants: int
     confusion: dict[str, dict[str, float]]
+    confusion_hits: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,7 @@ def _scan_figures(data: Path, cases: Sequence[Examination], searcher: Searcher) 
             asked: {name: found.count(name) / len(found) for name in sorted(set(found))}
             for asked, found in sorted(nearest.items())
         },
+        confusion_hits={asked: len(found) for asked, found in sorted(nearest.items())},
     )
 
 
