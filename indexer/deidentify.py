@@ -16,6 +16,7 @@ from dataclasses import replace
 from indexer.cases import Draft, Report, Sentence
 from indexer.identifier_patterns import PLACEHOLDER, Kind, Span, shaped_identifiers
 from indexer.known_words import known_words
+from indexer.language import is_foreign
 from indexer.person_names import names_of_people
 from indexer.report_text import read_again
 
@@ -25,8 +26,6 @@ CODE = "not_deidentified"
 BY_RULES = f"de-identified at ingest, rules {RULES}"
 AS_GIVEN = "stored as given, said to be de-identified"
 SHORTEST_WORD, SHORTEST_NUMBER = 3, 4  # of a known identifier: "A" and "12" stand in every report
-FOREIGN = 0.5  # share of unknown words in small letters above which a text is not in English; German has over 0.8
-FEWEST_WORDS = 12  # of four letters and more, to judge a language by
 OLDEST_SHOWN = 89.0  # years
 
 # Of spans that are alike: what has a shape of its own is believed first.
@@ -40,7 +39,6 @@ _POST_CODE = re.compile(
     r",?[ ](?:\d{3}[ ]\d\d|\d{4}-\d{3}|\d{5}(?:-\d{4})?|[A-Z]{1,2}-\d{4,5}|(?<=,[ ])\d{4})(?=[.,;\n]|[ ]?$)",
     re.MULTILINE,
 )
-_TOO_FEW = re.compile(r"[^\W\d_]{4,}")
 _OTHER_SCRIPT = re.compile(
     r"[\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
 )
@@ -223,10 +221,7 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
 
 def _check_language(text: str) -> None:
     """Names can be told in English only: elsewhere every noun is a stranger. Raises NotDeidentified."""
-    lists = known_words()
-    words = [word for word in _TOO_FEW.findall(text) if word.islower()]
-    unknown = sum(word not in lists.words and not lists.knows(word) for word in words)
-    if len(words) >= FEWEST_WORDS and unknown > FOREIGN * len(words):
+    if is_foreign(text):
         raise NotDeidentified("Its report does not seem to be in English, so that names in it cannot be told.")
 
 
