@@ -26,15 +26,15 @@ _EXAMINED = re.compile(
 )
 # Where a tumour in the brain came from is no other part that the sentence is of.
 _ORIGIN = re.compile(
-    r"\b(?:non small cell |small cell )?(?:lung|breast|renal(?: cell)?|colon|colorectal|prostate|ovarian|thyroid|bladder"
-    r"|gastric|pancreatic|hepatocellular|o?esophageal|testicular|rectal|cervical) "
+    r"\b(?:non small cell |small cell )?(?:lung|breast|renal(?: cell)?|colon|colorectal|prostate|ovarian|thyroid"
+    r"|bladder|gastric|pancreatic|hepatocellular|o?esophageal|testicular|rectal|cervical) "
     r"(?:\w+ )?(?:cancer|carcinoma|adenocarcinoma|tumou?r|primary|malignan\w+)"
 )
 _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 
 
 def other_part(report: Report) -> str | None:
-    """The part of the body, in words, that a report is of, where that is not the head; None where it may be the head."""
+    """The part of the body, in words, that a report is of, where that is another than the head."""
     titled = _titled(report)
     if titled is not None:
         return None if titled == HEAD else _NAMES[titled]

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from encoders.catalogue import own_catalogue, own_findings
+from indexer.body_parts import is_elsewhere
 from indexer.cases import Assertion, Report, Section, Sentence
 
 ABNORMAL = "abnormal"
@@ -27,6 +28,8 @@ _OTHER_ABNORMAL = re.compile(
     r"\b(?:abnormal|lesion|mass\b|masses\b|tumou?r|metasta|cyst\b|abscess|aneurysm|malformation|o?edema|enhanc|restricted"
     r" diffusion|neoplasm|adenoma|schwannoma|cavernoma|encephalitis|gliosis)"
 )
+# What of a spine's disc has the word of another finding.
+_DISC = re.compile(r"\bdis[ck]s? (?:\w+ ){0,3}?herniat\w*|\bherniat\w* (?:\w+ ){0,4}?dis[ck]s?\b")
 INCIDENTAL = frozenset({"perivascular_spaces", "sinus_disease"})  # of a normal examination
 _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 
@@ -38,8 +41,11 @@ def stated_findings(report: Report) -> tuple[str, ...]:
 
 
 def named_findings(sentence: Sentence) -> tuple[str, ...]:
-    """Names of the findings that a sentence is about, whether it states or denies them; "abnormal" is none."""
-    if sentence.section not in _SECTIONS:
+    """Names of the findings that a sentence is about, whether it states or denies them; "abnormal" is none.
+
+    A sentence of another part of the body names none.
+    """
+    if sentence.section not in _SECTIONS or is_elsewhere(sentence.text):
         return ()
     return tuple(name for name in _named(sentence.text) if name != ABNORMAL)
 
@@ -49,7 +55,7 @@ def _states(sentence: Sentence) -> bool:
 
 
 def _named(text: str) -> Iterable[str]:
-    plain = fold(text).replace("-", " ")
+    plain = _DISC.sub(" ", fold(text).replace("-", " "))
     own = _own_words()
     found = [name for name, words in _WORDS if name not in own and words.search(plain)]
     found += [name for name, words in own.items() if words.search(plain)]

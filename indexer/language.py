@@ -20,15 +20,15 @@ FEWEST_UNKNOWN = 3  # such words, in a sentence that has no word of another lang
 _SUPPORTED = 2, 0.34  # and their number and share in one that has
 _LONGEST_SHORT_FORM = 4  # letters in capitals, such as OS, DEM or SEM, that are no words of another language
 _SHORTEST_WORD = 3  # letters of a word that is looked up
-_LISTS: Mapping[str, str] = tomllib.loads(
-    files("indexer").joinpath("data", "other_languages.toml").read_text("utf-8")
-)
+_LISTS: Mapping[str, str] = tomllib.loads(files("indexer").joinpath("data", "other_languages.toml").read_text("utf-8"))
 _ENGLISH = frozenset(_LISTS["english"].split())
 _OTHERS = frozenset(word for name, words in _LISTS.items() if name != "english" for word in words.split())
 # Web addresses, and placeholders of what was taken out, are in no language.
 _NO_WORDS = re.compile(r"\S*(?:://|www\.|@)\S*|\[[a-z]+\]|\b[cp]\.\S+")
 _WORD = re.compile(r"[^\W\d_]+")
-_OTHER_SCRIPT = re.compile(r"[\u0370-\u03ff\u0400-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_OTHER_SCRIPT = re.compile(
+    r"[\u0370-\u03ff\u0400-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+)
 
 
 def is_foreign(text: str) -> bool:

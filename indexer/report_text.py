@@ -6,6 +6,7 @@ What a clause says is left to `assertions`, which words name which finding to `f
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from indexer.assertions import judge
 from indexer.cases import Report, Section, Sentence
 
 LONGEST_REPORT = 100_000  # characters; the longest radiology reports have some 10,000
+MOST_STRANGE = 0.1  # share of control characters and bytes of no encoding above which a file is no text
 LONGEST_SENTENCE = 1_000  # characters; longer ones are cut at a blank
 
 _HEADERS: tuple[tuple[Section, str], ...] = (
@@ -57,6 +59,7 @@ _BREAK = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 _ANSWER = re.compile(r"(?:none|nil|no|absent|negative|not seen)[.;,]?\s*(?:\n|$)", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•·▪–]|\(?\d{1,2}[.)](?=\s))\s*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]")
+_NO_TEXT = frozenset("\ufffd" + "".join(map(chr, (*range(9), *range(14, 32)))))
 _TAG = re.compile(r"</?(?:p|br|div|span|b|i|strong|em|html|body|table|tr|td|ul|ol|li|h[1-6]|font|pre)\b[^>]*>", re.I)
 
 
@@ -107,6 +110,25 @@ def clean(text: str) -> str:
         text = _without_tags(text)
     text = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode("utf-8")
     return unicodedata.normalize("NFC", _CONTROL.sub("", text)).strip()
+
+
+def text_of(content: bytes) -> str:
+    """The text of a file that holds a report, in UTF-8 or, where its first bytes say so, UTF-16.
+
+    A few bytes that are neither, of an older encoding, are replaced.
+
+    Raises
+    ------
+    ReportError
+        `report_not_text` for what is no text
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    text = content.decode("utf-8-sig", "replace")
+    strange = sum(letter in _NO_TEXT for letter in text)
+    if strange > MOST_STRANGE * len(text):
+        raise ReportError("report_not_text", "Expected plain text as report, got a file that holds something else.")
+    return text
 
 
 def split_sections(text: str) -> Iterable[tuple[Section, str]]:

@@ -37,7 +37,7 @@ _USAGE_CODES = frozenset(
         "bad_format",
         "bad_operating_point",
     }
-) | {"no_scans", "too_many_scans", "empty_report", "bad_report", "host_refused"}
+) | {"no_scans", "too_many_scans", "empty_report", "bad_report", "too_large", "host_refused"}
 
 Data = Annotated[Path | None, typer.Option("--data", envvar="NEURORECALL_DATA", help="Data directory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

@@ -93,7 +93,7 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             return _of_http(error)
         case QueryError():
-            return Problem(400, error.code, str(error), error.hint)
+            return Problem(413 if error.code == "too_large" else 400, error.code, str(error), error.hint)
         case FilterError():
             return Problem(400, f"bad_{error.field}", str(error), error.hint)
         case SequenceError():

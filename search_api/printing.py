@@ -142,25 +142,36 @@ def _called(hit: answers.Hit) -> str:
 
 def report_check(checked: scan_answers.ReportCheck) -> None:
     _notices(checked.notices)
-    with_what = "the scan's scores" if checked.findings else "each other"
-    typer.echo(f"{checked.checked} statements compared with {with_what}")
+    if checked.outside is not None:
+        typer.echo("Nothing could be compared.")
+        typer.echo(answers.BANNER)
+        return
+    if checked.findings:
+        typer.echo(f"{_count(checked.checked, 'statement')} compared with the scan's scores")
+    typer.echo(f"{_count(checked.cross_checked, 'statement')} of findings and impression compared with each other")
+    _check_flags(checked)
+    typer.echo(_check_verdict(checked))
+    _look_again(checked)
+    _check_thresholds(checked)
+    typer.echo(answers.BANNER)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _check_flags(checked: scan_answers.ReportCheck) -> None:
     _table(
         ("statement", "finding", "score", "threshold", ""),
         [
-            (
-                s.text,
-                s.title,
-                "" if s.kind == "side" else f"{s.score:.3f}",
-                "" if s.kind == "side" else f"{s.threshold:.3f}",
-                f"{s.message}{_alarms(s.false_alarms)}",
-            )
+            (s.text, s.title, _number(s.score), _number(s.threshold), f"{s.message}{_alarms(s.false_alarms)}")
             for s in checked.statements
         ],
     )
     _table(
         ("unmentioned finding", "score", "threshold", ""),
         [
-            (u.title, f"{u.score:.3f}", f"{u.threshold:.3f}", f"{u.message}{_alarms(u.false_alarms)}")
+            (u.title, _number(u.score), _number(u.threshold), f"{u.message}{_alarms(u.false_alarms)}")
             for u in checked.unmentioned
         ],
     )
@@ -173,9 +184,62 @@ def report_check(checked: scan_answers.ReportCheck) -> None:
     for title, similar in flagged:
         if similar:
             typer.echo(f"cases that side with the scan, {title}: {', '.join(map(_called, similar))}")
-    if not checked.statements and not checked.unmentioned and not checked.contradictions:
-        typer.echo("Nothing is flagged for review." if checked.checked else "Nothing could be compared.")
-    typer.echo(answers.BANNER)
+
+
+def _check_verdict(checked: scan_answers.ReportCheck) -> str:
+    flags = len(checked.statements) + len(checked.unmentioned) + len(checked.contradictions)
+    if flags:
+        said = f"{_count(flags, 'flag')} for review."
+    elif not checked.checked and not checked.cross_checked:
+        return "Nothing could be compared."
+    elif checked.findings and checked.thresholds:
+        said = f"Nothing flagged at the check's thresholds: of {_count(checked.checked, 'statement')} compared, none."
+    else:
+        said = "No contradiction between findings and impression was found."
+    if checked.finds is None:
+        return said
+    mean, low, high = checked.finds
+    return (
+        f"{said} The thresholds are chosen for few false alarms: a finding that is there, and denied or left out, is "
+        f"brought up in {mean:.0%} of the examinations (mean of the findings; {low:.0%} to {high:.0%})."
+    )
+
+
+def _look_again(checked: scan_answers.ReportCheck) -> None:
+    if checked.look_again:
+        typer.echo("To look at again, not flagged:")
+    _table(
+        ("finding", "report", "score", "screening threshold", "check's threshold", "screening measured"),
+        [
+            (
+                one.title,
+                one.text or "not mentioned",
+                _number(one.score),
+                _number(one.threshold),
+                _number(one.check_threshold),
+                figures.figures(one.measured),
+            )
+            for one in checked.look_again
+        ],
+    )
+
+
+def _check_thresholds(checked: scan_answers.ReportCheck) -> None:
+    if checked.thresholds:
+        data = dict.fromkeys(one.measured.data for one in checked.thresholds if one.measured is not None)
+        typer.echo(f"The check's own thresholds, measured on: {'; '.join(data)}")
+    uses = {"denied": "denied or left out, from", "stated": "stated, below"}
+    _table(
+        ("finding", "flagged where", "threshold", "operating point", "measured"),
+        [
+            (one.title, uses[one.use], _number(one.threshold), one.operating_point or "", figures.figures(one.measured))
+            for one in checked.thresholds
+        ],
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _alarms(measured: tuple[float, float, float] | None) -> str:

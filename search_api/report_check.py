@@ -20,22 +20,24 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.bundle import Bundle, Encoder
-from encoders.calibration import OperatingPoint, wilson_interval
-from encoders.explain import side_of
+from encoders.bundle import Encoder
+from encoders.calibration import OperatingPoint
 from encoders.findings import ABNORMAL, FindingScore
-from encoders.seen_sides import SideVotes
 from encoders.volume import Volume
+from indexer.body_parts import is_elsewhere
 from indexer.cases import Assertion, Report, Section, Sentence
 from indexer.finding_words import named_findings
 from indexer.report_text import ReportError, make_report
+from search_api.answers import Hit
+from search_api.check_thresholds import look_again, own_thresholds, share_found
 from search_api.precedents import Precedents
 from search_api.query import QueryError
+from search_api.report_scope import Scope, scope_of
 from search_api.retrieval import SeriesQuery
 from search_api.scan_answers import ReportCheck, Statement, Unmentioned
 from search_api.scoring import EncodedScans, alone_or_with, encode_scans, only_brain
-from search_api.sides import sides_of
-from search_api.text_check import comparable, contradictions, says_normal
+from search_api.side_check import SideCheck
+from search_api.text_check import comparable, contradictions, cross_checked, says_normal
 
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
 # Of that share: for what reports state, and for its side; the rest is for what they deny or leave out.
@@ -60,7 +62,7 @@ def check(
     Raises
     ------
     QueryError
-        `empty_report`, `bad_report`, `too_many_scans`
+        `empty_report`, `bad_report`, `too_large`, `too_many_scans`
     EncodingError
         a series whose MR sequence is unknown or has no network; `not_brain_mri`
     """
@@ -74,65 +76,132 @@ def check_against(
     encoder: Encoder, scans: EncodedScans | None, report: Report, precedents: Precedents | None = None
 ) -> ReportCheck:
     """`check` with scans that were encoded before; with `precedents`, cases for each flag."""
+    scope = scope_of(report)
+    if scope.outside is not None:
+        return _of_nothing(encoder, scans, scope)
     if scans is None:
-        return _of_text_alone(encoder, report)
+        return _of_text_alone(encoder, scope)
+    report = scope.report
     measured = [score.finding for score in scans.findings if score.threshold is not None]
     likely = _Likeness(encoder, measured)
     named = [(sentence, name) for sentence in report.sentences for name in _findings_of(likely, sentence)]
     stated = {name for sentence, name in named if sentence.assertion is Assertion.PRESENT} & set(measured)
-    allowed = {
-        "specificity": (1 - _OF_STATED - _OF_SIDES) * FALSE_ALARMS / max(len(measured), 1),
-        "sensitivity": _OF_STATED * FALSE_ALARMS / max(len(stated), 1),
-    }
-    points = [OperatingPoint(aim, 1 - share) for aim, share in allowed.items()]
-    specific, sensitive = ({one.finding: one for one in scans.scores(encoder, point)} for point in points)
-    sides = _Sides(encoder, scans)
-    flagged: dict[tuple[str, str], Statement] = {}
-    for sentence, name in named:
-        found = _judge(sentence, specific.get(name), sensitive.get(name)) or sides.judge(sentence, specific.get(name))
-        if found is not None:
-            flagged.setdefault((name, found.kind), found)  # a finding that several sentences state is flagged once
-    statements = list(flagged.values())
+    specific, sensitive = (
+        {one.finding: one for one in scans.scores(encoder, point)} for point in _points(len(measured), len(stated))
+    )
+    sides = SideCheck(encoder, scans, _OF_SIDES * FALSE_ALARMS)
+    statements = _flagged(named, specific, sensitive, sides)
     mentioned = {name for _, name in named}
     unmentioned = _unmentioned(_broad(encoder, specific), mentioned)
     if precedents is not None:
-        statements = [
-            replace(
-                one,
-                similar=precedents.having(one.finding) if one.kind != "stated" else precedents.lacking(one.finding),
-            )
-            for one in statements
-        ]
+        statements = [replace(one, similar=_siding(precedents, one)) for one in statements]
         unmentioned = [replace(one, similar=precedents.having(one.finding)) for one in unmentioned]
+    speaking = cross_checked(report)
+    compared = {sentence.number for sentence, name in named if name in measured} | sides.compared
     return ReportCheck(
         statements=tuple(statements),
         unmentioned=tuple(unmentioned),
         findings=scans.findings,
-        checked=len({sentence.number for sentence, name in named if name in measured}),
+        checked=len(compared),
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
-        notices=(*scans.notices, *_not_compared(encoder, scans, named, measured), *_unread(report, bool(named))),
+        notices=(
+            *scans.notices,
+            *scope.notices,
+            *_not_compared(encoder, scans, [name for _, name in named], measured, sides.findings),
+            *_unread(report, bool(named)),
+        ),
         contradictions=contradictions(report, encoder.findings),
+        cross_checked=len(speaking),
+        thresholds=own_thresholds(specific, sensitive, stated) if measured else (),
+        finds=share_found(specific) if measured else None,
+        look_again=look_again(scans.findings, specific, named, {one.name for one in encoder.findings if one.kind_of}),
     )
 
 
+def _points(measured: int, stated: int) -> tuple[OperatingPoint, OperatingPoint]:
+    """Of what reports deny or leave out, of so many findings, and of what they state of so many."""
+    allowed = {
+        "specificity": (1 - _OF_STATED - _OF_SIDES) * FALSE_ALARMS / max(measured, 1),
+        "sensitivity": _OF_STATED * FALSE_ALARMS / max(stated, 1),
+    }
+    specific, sensitive = (OperatingPoint(aim, 1 - share) for aim, share in allowed.items())
+    return specific, sensitive
+
+
+def _flagged(
+    named: Sequence[tuple[Sentence, str]],
+    specific: Mapping[str, FindingScore],
+    sensitive: Mapping[str, FindingScore],
+    sides: SideCheck,
+) -> list[Statement]:
+    """A finding that several sentences state is flagged once, and a sentence once for its side.
+
+    Its side is rather that of a finding with a threshold: what comes with it (oedema) lies where it lies.
+    """
+    flagged: dict[tuple[str, str], Statement] = {}
+    sided: dict[int, Statement] = {}
+    for sentence, name in named:
+        score = specific.get(name)
+        found = _judge(sentence, score, sensitive.get(name))
+        if found is not None:
+            flagged.setdefault((name, found.kind), found)
+            continue
+        found = sides.judge(sentence, name)
+        if found is not None and (sentence.number not in sided or _of_known(score, specific, sided[sentence.number])):
+            sided[sentence.number] = found
+    for found in sided.values():
+        flagged.setdefault((found.finding, found.kind), found)
+    return list(flagged.values())
+
+
+def _of_known(score: FindingScore | None, scores: Mapping[str, FindingScore], before: Statement) -> bool:
+    """Whether a finding has a threshold, and that of a flag before has none."""
+    other = scores.get(before.finding)
+    return score is not None and score.threshold is not None and (other is None or other.threshold is None)
+
+
+def _siding(precedents: Precedents, flag: Statement) -> tuple[Hit, ...]:
+    return precedents.lacking(flag.finding) if flag.kind == "stated" else precedents.having(flag.finding)
+
+
 def _not_compared(
-    encoder: Encoder, scans: EncodedScans, named: Sequence[tuple[Sentence, str]], measured: Sequence[str]
+    encoder: Encoder, scans: EncodedScans, named: Sequence[str], measured: Sequence[str], sided: frozenset[str]
 ) -> list[str]:
-    """What of the report's findings has no threshold for the scan."""
+    """What of the report's findings has no threshold for the scan; `sided` were compared by their side."""
     if scans.unscored is not None:
         return [f"Nothing could be compared with the scan: {scans.unscored}."]
     if not measured:
         which = alone_or_with(scans.sequences)
         return [f"No finding has a threshold for {which}: nothing could be compared with the scan."]
     known = {finding.name: finding.title for finding in encoder.findings}
-    names = dict.fromkeys(name for _, name in named)
-    titles = [known.get(name, name.replace("_", " ")) for name in names if name not in measured]
-    return [f"Not compared, since the scan has no threshold for it: {', '.join(titles)}."] if titles else []
+    names = [name for name in dict.fromkeys(named) if name not in measured]
+    titles = {name: known.get(name, name.replace("_", " ")) for name in names}
+    told = []
+    if alone := [titles[name] for name in names if name in sided]:
+        told.append(f"Compared by its side alone, since the scan has no threshold for it: {', '.join(alone)}.")
+    if rest := [titles[name] for name in names if name not in sided]:
+        told.append(f"Not compared, since the scan has no threshold for it: {', '.join(rest)}.")
+    return told
 
 
-def _of_text_alone(encoder: Encoder, report: Report) -> ReportCheck:
-    named = {sentence.number for sentence in report.sentences if named_findings(sentence)}
+def _of_nothing(encoder: Encoder, scans: EncodedScans | None, scope: Scope) -> ReportCheck:
+    return ReportCheck(
+        statements=(),
+        unmentioned=(),
+        findings=scans.findings if scans else (),
+        checked=0,
+        encoder_id=encoder.encoder_id,
+        milliseconds=0.0,
+        notices=(*(scans.notices if scans else ()), *scope.notices),
+        outside=scope.outside,
+    )
+
+
+def _of_text_alone(encoder: Encoder, scope: Scope) -> ReportCheck:
+    report = scope.report
+    speaking = cross_checked(report)
+    named = bool(speaking) or any(named_findings(sentence) for sentence in report.sentences)
     told = ["No scan was given: only whether findings and impression agree with each other was looked at."]
     if named and not comparable(report):
         told.append("Findings and an impression were not told apart by their headings: nothing could be compared.")
@@ -140,26 +209,29 @@ def _of_text_alone(encoder: Encoder, report: Report) -> ReportCheck:
         statements=(),
         unmentioned=(),
         findings=(),
-        checked=len(named) if comparable(report) else 0,
+        checked=len(speaking),
         encoder_id=encoder.encoder_id,
         milliseconds=0.0,
-        notices=(*told, *_unread(report, bool(named))),
+        notices=(*told, *scope.notices, *_unread(report, named)),
         contradictions=contradictions(report, encoder.findings),
+        cross_checked=len(speaking),
     )
 
 
 def _unread(report: Report, named: bool) -> tuple[str, ...]:
-    """Said of a text that names no finding: it may be in another language, or of another part of the body."""
-    if named or any(says_normal(sentence) for sentence in report.sentences):
+    """Said of a text that names no finding and calls nothing normal."""
+    if named or cross_checked(report) or any(says_normal(sentence) for sentence in report.sentences):
         return ()
     return ("The text names no finding that is known here: is it an English report of a brain MRI?",)
 
 
 def read_report(text: str) -> Report:
-    """Raises QueryError `empty_report`, `bad_report`."""
+    """Raises QueryError `empty_report`, `bad_report`, `too_large`."""
     try:
         report = make_report({}, text)
     except ReportError as error:
+        if error.code == "report_too_long":
+            raise QueryError("too_large", str(error), "Give the report of one examination.") from error
         raise QueryError("bad_report", str(error), "Give the report as plain text.") from error
     if report is None:
         raise QueryError("empty_report", "The report is empty", "Give the report's text.")
@@ -168,7 +240,7 @@ def read_report(text: str) -> Report:
 
 def _findings_of(likely: _Likeness, sentence: Sentence) -> tuple[str, ...]:
     """The findings that a sentence is about, by its words, else by likeness to the findings' own sentences."""
-    if sentence.section not in _SECTIONS:
+    if sentence.section not in _SECTIONS or is_elsewhere(sentence.text):
         return ()
     if says_normal(sentence):
         return (ABNORMAL,)
@@ -207,43 +279,15 @@ def _judge(sentence: Sentence, specific: FindingScore | None, sensitive: Finding
         return None
     denied = sentence.assertion is Assertion.ABSENT or says_normal(sentence)
     if denied and specific.score >= specific.threshold:
-        message = f"The report denies it; the scan's score for {specific.title} is above the threshold."
-        return _statement(sentence, specific, "denied", message, _false_alarms(specific, "denied"))
+        message = f"The report denies it; the scan's score for {specific.title} is above the check's threshold."
+        return _statement(sentence, specific, "denied", message)
     if not denied and sentence.assertion is Assertion.PRESENT and sensitive.score < sensitive.threshold:
-        message = f"The report states it; the scan's score for {sensitive.title} is below the threshold."
-        return _statement(sentence, sensitive, "stated", message, _false_alarms(sensitive, "stated"))
+        message = f"The report states it; the scan's score for {sensitive.title} is below the check's threshold."
+        return _statement(sentence, sensitive, "stated", message)
     return None
 
 
-class _Sides:
-    """Tells a sentence that places a finding on the other side than enough series show it on."""
-
-    def __init__(self, encoder: Encoder, scans: EncodedScans) -> None:
-        self._findings = {finding.name: finding for finding in encoder.findings}
-        self._lesions = [one.lesions for one in scans.encodings if one.in_range]
-        self._votes = _side_votes(encoder, scans)
-
-    def judge(self, sentence: Sentence, score: FindingScore | None) -> Statement | None:
-        if score is None or sentence.assertion is not Assertion.PRESENT:
-            return None
-        stated = sides_of([sentence.text])
-        sides = [side_of(self._findings[score.finding], lesions) for lesions in self._lesions]
-        seen = [side for side in sides if side is not None]
-        if self._votes is None or len(stated) != 1 or len({*seen}) != 1 or stated == {*seen}:
-            return None
-        if len(seen) < self._votes.votes:
-            return None
-        message = f"The report says {next(iter(stated))}; the scan shows {score.title} on the {seen[0]}."
-        return _statement(sentence, score, "side", message, _alarms(self._votes))
-
-
-def _statement(
-    sentence: Sentence,
-    score: FindingScore,
-    kind: Literal["stated", "denied", "side"],
-    message: str,
-    false_alarms: tuple[float, float, float] | None,
-) -> Statement:
+def _statement(sentence: Sentence, score: FindingScore, kind: Literal["stated", "denied"], message: str) -> Statement:
     return Statement(
         text=sentence.text,
         section=str(sentence.section),
@@ -254,7 +298,7 @@ def _statement(
         threshold=round(float(score.threshold or 0.0), 4),
         message=f"Flagged for review. {message}",
         kind=kind,
-        false_alarms=false_alarms,
+        false_alarms=_false_alarms(score, kind),
     )
 
 
@@ -265,25 +309,7 @@ def _false_alarms(score: FindingScore, kind: str) -> tuple[float, float, float] 
     denied = kind == "denied"
     share = score.measured.specificity if denied else score.measured.sensitivity
     low, high = score.measured.specificity_interval if denied else score.measured.sensitivity_interval
-    return _rounded(1 - share, (1 - high, 1 - low))
-
-
-def _side_votes(encoder: Encoder, scans: EncodedScans) -> SideVotes | None:
-    """How many series must agree on a side; any one where the encoder was not measured."""
-    if not isinstance(encoder, Bundle) or encoder.calibration_set is None or encoder.calibration_set.sides is None:
-        return SideVotes(1, 0, 0)
-    allowed = _OF_SIDES * FALSE_ALARMS
-    return encoder.calibration_set.side_votes(encoder.networks_of(scans.sequences), allowed)
-
-
-def _alarms(votes: SideVotes) -> tuple[float, float, float] | None:
-    """A right side is flagged where so many series show the other."""
-    return _rounded(votes.wrong / votes.n, wilson_interval(votes.wrong, votes.n)) if votes.n else None
-
-
-def _rounded(share: float, interval: tuple[float, float]) -> tuple[float, float, float]:
-    low, high = interval
-    return round(share, 4), round(low, 4), round(high, 4)
+    return round(1 - share, 4), round(1 - high, 4), round(1 - low, 4)
 
 
 def _broad(encoder: Encoder, scores: Mapping[str, FindingScore]) -> tuple[FindingScore, ...]:

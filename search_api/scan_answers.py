@@ -154,7 +154,8 @@ class Statement(Document):
     """A report sentence about a finding that the scan does not bear out: stated, denied, or on the other side.
 
     `false_alarms` is how often a right statement was flagged so where that was measured: share, and the ends of its
-    95 % interval. `similar` are reported cases near to the scan whose reports side with the scan.
+    95 % interval. `similar` are reported cases near to the scan whose reports side with the scan. A side is told by
+    lesion masks, not by a score: `score` and `threshold` are None then.
     """
 
     text: str
@@ -162,8 +163,8 @@ class Statement(Document):
     assertion: str
     finding: str
     title: str
-    score: float
-    threshold: float
+    score: float | None
+    threshold: float | None
     message: str
     kind: Literal["stated", "denied", "side"] = "stated"
     false_alarms: tuple[float, float, float] | None = None
@@ -184,6 +185,40 @@ class Unmentioned(Document):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckThreshold(Document):
+    """A threshold that the check itself uses for a finding, chosen for few false alarms, with what was measured there.
+
+    `use` says for what: findings that a report denies or leaves out (flagged from it on), or states (flagged below).
+    """
+
+    finding: str
+    title: str
+    use: Literal["denied", "stated"]
+    threshold: float
+    operating_point: str | None
+    measured: Measured | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain(Document):
+    """A finding that the report denies (`text`) or leaves out, whose score lies between two thresholds; no flag.
+
+    It reaches the `threshold` of screening, with the figures `measured` for that, but not the stricter one of the
+    check, which is None where the check has none for it.
+    """
+
+    finding: str
+    title: str
+    kind: Literal["denied", "unmentioned"]
+    score: float
+    threshold: float
+    check_threshold: float | None
+    message: str
+    measured: Measured | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Contradiction(Document):
     """Two sentences of a report that do not agree on whether a finding is there, or on its side; no scan is needed."""
 
@@ -199,7 +234,10 @@ class Contradiction(Document):
 class ReportCheck(Document):
     """`checked` counts the report's sentences that could be compared: with a finding's threshold, or with each other.
 
-    `findings` are empty where no scan was given: then only the report's own `contradictions` were looked for.
+    `findings` are empty where no scan was given: then only the report's own `contradictions` were looked for, among
+    `cross_checked` sentences. `outside` says why nothing was compared: the report is in another language, or of another
+    part of the body. `thresholds` are the check's own; at them a finding that is there and denied or left out is
+    flagged in a share `finds` of the examinations: mean of the findings, lowest, and highest.
     """
 
     statements: tuple[Statement, ...]
@@ -210,6 +248,11 @@ class ReportCheck(Document):
     milliseconds: float
     notices: tuple[str, ...] = ()
     contradictions: tuple[Contradiction, ...] = ()
+    cross_checked: int = 0
+    outside: Literal["language", "body_part"] | None = None
+    thresholds: tuple[CheckThreshold, ...] = ()
+    finds: tuple[float, float, float] | None = None
+    look_again: tuple[LookAgain, ...] = ()
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from encoders.sequences import MRSequence, parse_sequence, recognise_sequence
 from encoders.volume import Frame, Volume, VolumeError, parse_frame, read_volume
+from indexer.report_text import LONGEST_REPORT, ReportError, text_of
+
+_MOST_BYTES = 4 * LONGEST_REPORT + 4  # of a report, and its mark; a longer one is refused by what is read of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +100,14 @@ def read_scan(path: Path, frame: Frame = None) -> Volume:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file of any encoding that holds UTF-8; raises FileRefused."""
+    """Read a report from a text file in UTF-8, or UTF-16 with its mark; raises FileRefused."""
     try:
-        return path.read_bytes().decode("utf-8-sig", "replace")
+        with path.open("rb") as file:
+            return text_of(file.read(_MOST_BYTES))
     except OSError as error:
         raise FileRefused("no_file", f"{path.name} cannot be read", "Give a text file.") from error
+    except ReportError as error:
+        raise FileRefused("bad_report", f"{path.name}: {error}", "Save the report as plain text in UTF-8.") from error
 
 
 def _unscorable(name: str, volume: Volume, sequences: Sequence[MRSequence]) -> RefusedFile:

@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from indexer.report_text import LONGEST_REPORT
 from search_api.access_settings import AccessSettings
 
 MEBIBYTE = 1024**2
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
     text_body_bytes: int = Field(default=MEBIBYTE, ge=1024, description="Of any other body: it is held in memory.")
     files: int = Field(default=16, ge=1, le=64)
     text_characters: int = Field(default=2_000, ge=1)
-    report_characters: int = Field(default=20_000, ge=1)
+    report_characters: int = Field(default=LONGEST_REPORT, ge=1, le=LONGEST_REPORT)
 
     uploads: int = Field(default=2, ge=1, description="Uploads that are read and encoded at the same time.")
     uploads_waiting: int = Field(default=16, ge=0, description="Uploads that may be received or wait beside them.")

@@ -22,6 +22,7 @@ from search_api.scan_answers import Contradiction
 from search_api.sides import BOTH, parts_of, sides_of
 
 _NOTHING = re.compile(r"no (?:(?:intracranial|brain|cerebral) )?abnormality\b", re.IGNORECASE)
+_COMPARED = frozenset({Section.FINDINGS, Section.IMPRESSION})
 _STATING = frozenset({Assertion.PRESENT, Assertion.UNCERTAIN})
 # A lacune speaks of small vessels and is not all of the disease: who denies the one may state the other.
 _SHARED_WORD = {"small_vessel_disease": "lacunar_infarct"}
@@ -82,6 +83,19 @@ def contradictions(report: Report, catalogue: Sequence[Finding] = ()) -> tuple[C
 def comparable(report: Report) -> bool:
     """Whether findings and an impression were told apart, by their headings."""
     return {Section.FINDINGS, Section.IMPRESSION} <= {sentence.section for sentence in report.sentences}
+
+
+def cross_checked(report: Report) -> frozenset[int]:
+    """Numbers of the sentences that findings and impression were compared by; none where they were not told apart."""
+    if not comparable(report):
+        return frozenset()
+    return frozenset(one.number for one in report.sentences if one.section in _COMPARED and _speaks(one))
+
+
+def _speaks(sentence: Sentence) -> bool:
+    text = sentence.text.lower()
+    named = named_findings(sentence) or _MASS.search(text) or _NO_MASS.search(text) or parts_of(text)
+    return bool(named) or says_normal(sentence)
 
 
 def says_normal(sentence: Sentence) -> bool:

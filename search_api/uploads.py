@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 
 from encoders.sequences import MRSequence, SequenceError, parse_sequence, recognise_sequence
 from encoders.volume import Frame, Volume, VolumeError, parse_frame
+from indexer.report_text import ReportError, text_of
 from search_api.audit_acts import act_of
 from search_api.errors import Problem, busy
 from search_api.memory import give_back
@@ -40,6 +41,7 @@ from search_api.volume_worker import LONGEST_HEADER, OPTIONS
 _ROOT = Path(__file__).parent.parent
 _MOST_FIELDS = 64
 _FIELD_BYTES = 128 * 1024
+_CHARACTER_BYTES = 4  # the most that UTF-8 takes for one
 _WAIT_STEP = 0.05  # seconds
 
 
@@ -95,7 +97,7 @@ class UploadReader:
             raise busy("Too many uploads are waiting.")
         self._metrics.uploads.inc()
         try:
-            form = await self._form(request)
+            form = await self._form(request, fields)
             try:
                 upload = _upload_of(form, fields, self._settings, files_needed=files_needed)
                 act_of(request.scope).asks(**_asked(upload))
@@ -141,12 +143,16 @@ class UploadReader:
         finally:
             self._slots.release()
 
-    async def _form(self, request: Request) -> FormData:
+    async def _form(self, request: Request, known: frozenset[str]) -> FormData:
+        most = max(_FIELD_BYTES, self._settings.report_characters * _CHARACTER_BYTES if "report" in known else 0)
         try:
             return await request.form(
-                max_files=self._settings.files, max_fields=_MOST_FIELDS, max_part_size=_FIELD_BYTES
+                max_files=self._settings.files + ("report" in known), max_fields=_MOST_FIELDS, max_part_size=most
             )
         except HTTPException as error:
+            if str(error.detail).startswith("Part exceeded"):
+                name, length = ("report", self._settings.report_characters) if "report" in known else ("a text part", 0)
+                raise _too_large(name, length or self._settings.text_characters) from error
             raise Problem(
                 400,
                 "bad_multipart",
@@ -221,6 +227,8 @@ def _upload_of(form: FormData, known: frozenset[str], settings: Settings, *, fil
     parts = [part for part in parts if part.filename or part.size]
     if not parts and files_needed:
         raise Problem(400, "no_files", "No file was sent.", "Send 1 or more NIfTI files in the part `files`.")
+    if len(parts) > settings.files:
+        raise Problem(400, "bad_multipart", "The upload has too many files.", f"Send at most {settings.files}.")
     fields = _fields(form, known, settings)
     sequences = _sequences(fields.pop("sequences", ""), fields.pop("sequence_hint", ""), len(parts))
     files = tuple(
@@ -242,6 +250,8 @@ def _fields(form: FormData, known: frozenset[str], settings: Settings) -> dict[s
             if not isinstance(value, UploadFile):
                 raise Problem(400, "bad_files", "The part `files` held text.", "Send it as a file, with a file name.")
             continue
+        if name == "report" and name in allowed and isinstance(value, UploadFile):
+            value = _report_of(value, settings)
         if name not in allowed or isinstance(value, UploadFile):
             raise Problem(
                 400, "unknown_parameter", "The upload has a part that is not known.", f"Known are: {_names(allowed)}."
@@ -253,11 +263,33 @@ def _fields(form: FormData, known: frozenset[str], settings: Settings) -> dict[s
     fields = {name: _JOINED.get(name, "").join(values) for name, values in found.items()}
     for name, value in fields.items():
         most = settings.report_characters if name in _LONG else settings.text_characters
+        if name == "report" and len(value) > most:
+            raise _too_large(name, most)
         if len(value) > most:
             raise Problem(
-                400, "too_long", f"Expected at most {most} characters in {name}, got {len(value)}.", "Shorten it."
+                400,
+                "too_long",
+                f"Expected at most {most} characters in {name}, got {len(value)}.",
+                "Shorten it.",
             )
     return fields
+
+
+def _report_of(part: UploadFile, settings: Settings) -> str:
+    """A report that was sent as a file. Raises Problem where it is too long, or no text."""
+    content = part.file.read(settings.report_characters * _CHARACTER_BYTES + 1)
+    if len(content) > settings.report_characters * _CHARACTER_BYTES:
+        raise _too_large("report", settings.report_characters)
+    try:
+        return text_of(content)
+    except ReportError as error:
+        raise Problem(400, "bad_report", str(error), "Send the report as plain text in UTF-8.") from error
+
+
+def _too_large(name: str, most: int) -> Problem:
+    what = "the report" if name == "report" else name
+    hint = "Give the report of one examination." if name == "report" else "Shorten it."
+    return Problem(413, "too_large", f"Expected at most {most:,} characters in {what}, got more.", hint)
 
 
 def _asked(upload: Upload) -> dict[str, object]:
