@@ -16,7 +16,7 @@ from indexer.known_words import known_words
 from indexer.report_text import split_sentences
 
 FOREIGN = 0.5  # share of unknown words in small letters from which a text is not in English; German has over 0.8
-FEWEST_UNKNOWN = 3  # such words, in a sentence that has no word of another language that is known here
+FEWEST_UNKNOWN = 3  # such words, in a sentence without a word of another language, or an unknown one with accents
 _SUPPORTED = 2, 0.34  # and their number and share in one that has
 _LONGEST_SHORT_FORM = 4  # letters in capitals, such as OS, DEM or SEM, that are no words of another language
 _SHORTEST_WORD = 3  # letters of a word that is looked up
@@ -60,6 +60,7 @@ def is_foreign_sentence(sentence: str) -> bool:
         return True
     looked_up = [word for word in words if len(word) >= _SHORTEST_WORD and word not in _OTHERS]
     lists = known_words()
-    unknown = sum(not lists.knows(word) for word in looked_up)
-    fewest, share = _SUPPORTED if others else (FEWEST_UNKNOWN, FOREIGN)
-    return unknown >= fewest and unknown >= share * len(looked_up)
+    unknown = [word for word in looked_up if not lists.knows(word)]
+    supported = others or not all(map(str.isascii, unknown))
+    fewest, share = _SUPPORTED if supported else (FEWEST_UNKNOWN, FOREIGN)
+    return len(unknown) >= fewest and len(unknown) >= share * len(looked_up)

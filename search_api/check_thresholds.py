@@ -12,7 +12,7 @@ from typing import Literal
 from encoders.findings import ABNORMAL, FindingScore
 from indexer.cases import Assertion, Sentence
 from search_api.scan_answers import CheckThreshold, LookAgain
-from search_api.text_check import says_normal
+from search_api.text_check import MASSES, says_normal
 
 
 def own_thresholds(
@@ -37,10 +37,12 @@ def look_again(
     specific: Mapping[str, FindingScore],
     named: Sequence[tuple[Sentence, str]],
     kinds: Collection[str],
+    no_mass: Sentence | None = None,
 ) -> tuple[LookAgain, ...]:
     """Findings that are denied or left out, and whose score lies above screening's threshold only.
 
-    `kinds` are the findings that are kinds of others: who mentions those need not say which.
+    `kinds` are the findings that are kinds of others: who mentions those need not say which. `no_mass` is a sentence
+    that denies every mass.
     """
     found = []
     for score in screened:
@@ -50,7 +52,8 @@ def look_again(
             continue
         sentences = [sentence for sentence, name in named if name == score.finding]
         if not sentences and score.finding not in kinds and score.finding != ABNORMAL:
-            found.append(_between(score, limit, None))
+            denied = no_mass is not None and score.finding in MASSES
+            found.append(_between(score, limit, no_mass.text if denied and no_mass else None))
         elif sentences and all(_denies(sentence) for sentence in sentences):
             found.append(_between(score, limit, sentences[0].text))
     return tuple(found)

@@ -37,7 +37,7 @@ from search_api.retrieval import SeriesQuery
 from search_api.scan_answers import ReportCheck, Statement, Unmentioned
 from search_api.scoring import EncodedScans, alone_or_with, encode_scans, only_brain
 from search_api.side_check import SideCheck
-from search_api.text_check import comparable, contradictions, cross_checked, says_normal
+from search_api.text_check import comparable, contradictions, cross_checked, denial_of_masses, says_normal
 
 FALSE_ALARMS = 0.05  # the share of right reports that may be flagged
 # Of that share: for what reports state, and for its side; the rest is for what they deny or leave out.
@@ -115,7 +115,13 @@ def check_against(
         cross_checked=len(speaking),
         thresholds=own_thresholds(specific, sensitive, stated) if measured else (),
         finds=share_found(specific) if measured else None,
-        look_again=look_again(scans.findings, specific, named, {one.name for one in encoder.findings if one.kind_of}),
+        look_again=look_again(
+            scans.findings,
+            specific,
+            named,
+            {one.name for one in encoder.findings if one.kind_of},
+            denial_of_masses(report),
+        ),
     )
 
 

@@ -44,7 +44,7 @@ _NO_MASS = re.compile(
     r"\bno (?:evidence of )?(?:an? )?(?:intracranial )?(?:mass(?:es)?|tumou?rs?)(?: lesions?)?"
     r"(?=\s*(?:[.,;]|$|(?:or|and|is|are|seen|identified)\b))"
 )
-_MASSES = frozenset({"glioma", "meningioma", "metastases", "lymphoma", "schwannoma", "pituitary_mass"})
+MASSES = frozenset({"glioma", "meningioma", "metastases", "lymphoma", "schwannoma", "pituitary_mass"})
 # What narrows a denial down to less than the finding.
 # fmt: off
 NARROWING = frozenset({
@@ -199,10 +199,16 @@ def _no_mass(report: Report) -> list[Contradiction]:
     return []
 
 
+def denial_of_masses(report: Report) -> Sentence | None:
+    """The first sentence that denies any mass."""
+    said = (one for one in report.sentences if one.section in (*_COMPARED, Section.BODY))
+    return next((one for one in said if _NO_MASS.search(one.text.lower())), None)
+
+
 def _states_mass(sentence: Sentence) -> bool:
     if sentence.assertion is not Assertion.PRESENT or not _here_and_now(sentence):
         return False
-    return bool(_MASS.search(sentence.text.lower()) or _MASSES & set(named_findings(sentence)))
+    return bool(_MASS.search(sentence.text.lower()) or MASSES & set(named_findings(sentence)))
 
 
 def _called_normal(report: Report, described: Mapping[str, Sequence[Sentence]]) -> list[Contradiction]:

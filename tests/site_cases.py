@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from search_cases import build_archive, write_volume
 from toy_encoder import ToyEncoder
 
+from encoders.bundle import Encoder
 from encoders.sequences import MRSequence
 from indexer.case_store import CaseStore
 from indexer.cases import Draft, Section
@@ -58,8 +59,8 @@ def build_data(folder: Path) -> tuple[Path, str]:
     return data, key
 
 
-def site_of(data: Path) -> FastAPI:
-    app = build_app(Settings(data=data), encoder=ToyEncoder())
+def site_of(data: Path, encoder: Encoder | None = None) -> FastAPI:
+    app = build_app(Settings(data=data), encoder=encoder or ToyEncoder())
     build_site(app)
     return app
 

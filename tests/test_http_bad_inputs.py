@@ -178,7 +178,15 @@ def test_unknown_repeated_and_long_parts(client: TestClient, folder: Path) -> No
     assert_refused(upload(client, content, to="search/scan", age="old"), 400, "bad_age")
     assert_refused(upload(client, content, to="search/scan", region="1,2,3"), 422, "region_unsupported")
     assert_refused(upload(client, content, to="check-report"), 400, "empty_report")
-    assert_refused(upload(client, content, to="check-report", report="a " * 20_000), 400, "too_long")
+    for characters in (100_001, 1_000_000):
+        refused = upload(client, content, to="check-report", report="a" * characters)
+        said = assert_refused(refused, 413, "too_large")
+        assert said["message"] == "Expected at most 100,000 characters in the report, got more."
+        as_file = client.post("/api/check-report", files={"report": ("report.txt", b"a" * characters)})
+        assert assert_refused(as_file, 413, "too_large")["message"] == said["message"]
+    assert upload(client, content, to="check-report", report="No mass. " * 5_000).status_code == 200
+    long_words = upload(client, content, to="search/scan", q="a" * 300_000)
+    assert "characters in a text part" in assert_refused(long_words, 413, "too_large")["message"]
 
 
 @pytest.mark.slow

@@ -169,6 +169,27 @@ def test_check_report_prints_what_is_flagged_for_review(
     assert run("check-report", "--scan", scan, "--report", tmp_path / "none.txt").exit_code == 1
 
 
+def test_a_report_that_cannot_be_checked_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "load", FixedScores)
+    report = tmp_path / "report.txt"
+
+    def said(content: bytes, code: int) -> str:
+        report.write_bytes(content)
+        result = run("check-report", "--report", report)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    text = "FINDINGS: Right frontal mass.\nIMPRESSION: Left frontal mass."
+    for encoding in ("utf-8", "utf-16"):
+        found = said(text.encode(encoding), 0)
+        assert "2 statements of findings and impression compared" in found and "1 flag for review." in found
+    assert "Expected plain text" in said(bytes(range(256)) * 8, 2)
+    assert "at most 100,000 characters" in said(b"No mass. " * 100_000, 2)
+    foreign = said(b"Nessun meningioma. Nessuna emorragia.", 0)
+    assert "not seem to be in English" in foreign and "Nothing could be compared." in foreign
+    assert "Nothing is flagged" not in foreign and "Nothing flagged" not in foreign
+
+
 def test_export_writes_a_cohort_and_says_what_it_left_out(folder: Path, tmp_path: Path) -> None:
     result = run("export", "multiple", "sclerosis", "--to", tmp_path / "table", "-k", "5", data=folder / "data")
     assert result.exit_code == 0

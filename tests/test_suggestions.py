@@ -129,7 +129,13 @@ def test_a_report_alone_is_compared_with_itself(folder: Path) -> None:
         assert [one["kind"] for one in checked["contradictions"]] == ["side"]
         assert checked["findings"] == checked["statements"] == []
         foreign = client.post("/api/check-report", files={"report": (None, "Unauffälliger Befund.")}).json()
-        assert any("English report of a brain MRI" in notice for notice in foreign["notices"])
+        assert foreign["outside"] == "language"
+        assert any("not seem to be in English" in notice for notice in foreign["notices"])
+        for content in (text.encode(), text.encode("utf-16"), b"\xef\xbb\xbf" + text.encode()):
+            sent = client.post("/api/check-report", files={"report": ("report.txt", content)}).json()
+            assert sent["contradictions"] == checked["contradictions"]
+        binary = client.post("/api/check-report", files={"report": ("report.doc", bytes(range(256)) * 8)})
+        assert_refused(binary, 400, "bad_report")
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json=checked))
         with Client(ADDRESS, transport=transport) as asking:
             assert [one.second for one in asking.check_report([], text).contradictions] == ["Right frontal meningioma."]

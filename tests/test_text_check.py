@@ -9,7 +9,7 @@ import pytest
 from encoders.bundle import PRETRAINED
 from encoders.catalogue import load_findings
 from indexer.report_text import make_report
-from search_api.text_check import contradictions
+from search_api.text_check import contradictions, cross_checked
 from training.phantoms.reports import write_report
 from training.phantoms.scenario import draw_facts
 from training.report_errors import ERRORS
@@ -87,6 +87,13 @@ def test_untouched_phantom_reports_are_left_alone_and_changed_sides_are_mostly_f
             read = make_report({}, changed)
             sides.append(read is not None and bool(contradictions(read)))
     assert sum(sides) > 0.7 * len(sides) > 20
+
+
+def test_what_contradicts_is_counted_as_compared() -> None:
+    report = make_report({}, "FINDINGS: Right frontal mass. The patient moved.\nIMPRESSION: Left frontal mass.")
+    assert report is not None
+    assert [one.kind for one in contradictions(report)] == ["side"]
+    assert len(cross_checked(report)) == 2
 
 
 def test_each_kind_of_error_changes_the_report_and_only_where_it_can() -> None:

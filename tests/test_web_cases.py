@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 from search_cases import CASES, scan_of
 from site_cases import HOSTILE, HOSTILE_PARTS, assert_sealed, build_data, case_links, links, site_of, text_of, upload
+from test_report_check import FixedScores
 
+from encoders.calibration import Measured
 from search_api.answers import BANNER
 
 
@@ -209,10 +212,10 @@ def test_a_report_is_checked_against_its_scan(site: TestClient, folder: Path) ->
     twin = upload(site, scan, "/api/check-report", report="No hydrocephalus. No infarct. No haemorrhage.").json()
     assert answer.status_code == 200
     text = text_of(answer.text)
-    differences = len(twin["statements"]) + len(twin["unmentioned"])
+    flags = len(twin["statements"]) + len(twin["unmentioned"])
     measured = any(finding["threshold"] is not None for finding in twin["findings"])
-    assert (f"{differences} difference" if measured else "There was nothing to compare.") in text
-    assert measured or "No differences." not in text
+    assert (f"{flags} flag" if flags else "nothing to compare" if not measured else "Nothing flagged") in text
+    assert "No differences" not in text
     assert all(one["message"] in text for one in (*twin["statements"], *twin["unmentioned"]))
 
 
@@ -223,9 +226,30 @@ def test_a_report_alone_is_compared_with_itself(site: TestClient) -> None:
         return text_of(answer.text)
 
     wrong = page("FINDINGS:\nLeft frontal meningioma.\n\nIMPRESSION:\nRight frontal meningioma.")
-    assert "1 difference" in wrong and "The findings say left, the impression says right." in wrong
-    assert "findings and its impression agree" in page("FINDINGS:\nMeningioma.\n\nIMPRESSION:\nMeningioma.")
-    assert "names no finding" in page("Unauffälliger Befund.")
+    assert "1 flag for review" in wrong and "2 sentences compared with each other" in wrong
+    assert "The findings say left, the impression says right." in wrong
+    assert "No contradiction found" in page("FINDINGS:\nMeningioma.\n\nIMPRESSION:\nMeningioma.")
+    for text in ("Unauffälliger Befund.", "MRI lumbar spine\nFindings: Disc herniation.\nImpression: Disc herniation."):
+        outside = page(text)
+        assert "There was nothing to compare." in outside and "nothing was compared." in outside
+        assert "agree" not in outside and "No contradiction" not in outside and "0 flags" not in outside
+
+
+def test_what_the_check_does_not_flag_is_shown_with_what_it_would_find(site: TestClient, folder: Path) -> None:
+    class Between(FixedScores):
+        def score_series(self, embeddings, sequences, point=None):
+            found = 0.25 if point is not None and point.aim == "specificity" else 0.9
+            figures = Measured(found, 0.99, 100, (0.2, 0.3), (0.98, 1.0), "made up, 2026-11-29")
+            return tuple(replace(one, measured=figures) for one in super().score_series(embeddings, sequences, point))
+
+    app = site_of(folder / "data", Between(hydrocephalus=0.6, haemorrhage=0.4, infarct=0.4))
+    scan = scan_of(folder / "dataset", CASES[0], "FLAIR")
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        page = text_of(upload(client, scan, "/report-check", report="No hydrocephalus. No infarct.").text)
+    assert "Nothing flagged at the check's thresholds" in page and "Of 2 statements compared, none is flagged." in page
+    assert "brought up in 25 % of the examinations" in page and "What is not flagged is not confirmed." in page
+    assert "To look at again, not flagged" in page and "screening 0.50, check 0.80" in page
+    assert "made up, 2026-11-29" in page and "0.800" in page and "n = 100" in page
 
 
 def test_suggestions_say_what_their_twin_says(site: TestClient, folder: Path) -> None:
