@@ -16,6 +16,7 @@ from indexer.cases import Report, Section
 FEWEST = 2  # different words of another part, of a report that has none of the head, to be taken for one of that part
 OUTWEIGHED = 3  # times as many as of the head, where it has some
 HEAD = "head"
+_LONGEST_TITLE = 200  # characters
 
 _Part = Mapping[str, str | list[str]]
 _DATA: Mapping[str, _Part] = tomllib.loads(files("indexer").joinpath("data", "body_parts.toml").read_text("utf-8"))
@@ -36,12 +37,14 @@ _SECTIONS = frozenset({Section.FINDINGS, Section.IMPRESSION, Section.BODY})
 def other_part(report: Report) -> str | None:
     """The part of the body, in words, that a report is of, where that is another than the head."""
     titled = _titled(report)
-    if titled is not None:
-        return None if titled == HEAD else _NAMES[titled]
-    said = _plain(" ".join(sentence.text for sentence in report.sentences if sentence.section in _SECTIONS))
+    if titled == HEAD:
+        return None
+    said = _ORIGIN.sub(" ", _plain(" ".join(one.text for one in report.sentences if one.section in _SECTIONS)))
     counted = {name: len(found) for name in _WORDS if (found := _named(name, said))}
     head = counted.pop(HEAD, 0)
     elsewhere = sum(counted.values())
+    if titled is not None:
+        return _NAMES[titled] if elsewhere >= head else None
     if not elsewhere or elsewhere < max(FEWEST, OUTWEIGHED * head):
         return None
     return _NAMES[max(counted, key=counted.__getitem__)]
@@ -64,15 +67,11 @@ def _titled(report: Report) -> str | None:
     lines = [words for section, words in report.sections if section is Section.TECHNIQUE]
     if report.sections and report.sections[0][0] is Section.BODY:
         lines += report.sections[0][1].splitlines()[:1]
-    lines += report.text.splitlines()[:1]
-    named = [_plain(line) for line in lines if len(line) <= _LONGEST_TITLE]
+    named = [_ORIGIN.sub(" ", _plain(line)) for line in lines if len(line) <= _LONGEST_TITLE]
     parts = {name for line in named if _EXAMINED.search(line) for name, words in _WORDS.items() if words.search(line)}
     if HEAD in parts or not parts:
         return HEAD if HEAD in parts else None
     return next(name for name in _WORDS if name in parts)
-
-
-_LONGEST_TITLE = 200  # characters
 
 
 def _named(name: str, plain: str) -> frozenset[str]:

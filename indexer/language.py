@@ -18,6 +18,7 @@ from indexer.report_text import split_sentences
 FOREIGN = 0.5  # share of unknown words in small letters from which a text is not in English; German has over 0.8
 FEWEST_UNKNOWN = 3  # such words, in a sentence without a word of another language, or an unknown one with accents
 _SUPPORTED = 2, 0.34  # and their number and share in one that has
+_MOSTLY = 2, 0.66  # and in any, such as "Akuter Infarkt"
 _LONGEST_SHORT_FORM = 4  # letters in capitals, such as OS, DEM or SEM, that are no words of another language
 _SHORTEST_WORD = 3  # letters of a word that is looked up
 _LISTS: Mapping[str, str] = tomllib.loads(files("indexer").joinpath("data", "other_languages.toml").read_text("utf-8"))
@@ -62,5 +63,5 @@ def is_foreign_sentence(sentence: str) -> bool:
     lists = known_words()
     unknown = [word for word in looked_up if not lists.knows(word)]
     supported = others or not all(map(str.isascii, unknown))
-    fewest, share = _SUPPORTED if supported else (FEWEST_UNKNOWN, FOREIGN)
-    return len(unknown) >= fewest and len(unknown) >= share * len(looked_up)
+    witnesses = (_SUPPORTED if supported else (FEWEST_UNKNOWN, FOREIGN), _MOSTLY)
+    return any(len(unknown) >= fewest and len(unknown) >= share * len(looked_up) for fewest, share in witnesses)
