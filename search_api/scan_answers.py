@@ -220,9 +220,9 @@ class LookAgain(Document):
 
 @dataclass(frozen=True, slots=True)
 class Contradiction(Document):
-    """Two sentences of a report that do not agree on whether a finding is there, or on its side; no scan is needed."""
+    """Two sentences of a report that do not agree on a finding's presence, side or severity; no scan is needed."""
 
-    kind: Literal["presence", "side"]
+    kind: Literal["presence", "side", "severity"]
     finding: str
     title: str
     first: str

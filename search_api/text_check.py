@@ -1,4 +1,4 @@
-"""A report against itself: what findings and impression do not agree on, presence, side, or being normal at all.
+"""A report against itself: what findings and impression do not agree on: presence, side, severity, being normal at all.
 
 No scan is needed, and few false alarms come before many finds: a denial that is narrower than the finding ("no new
 infarct", "no left-sided haematoma") denies nothing that the other section may state; what is past, treated or elsewhere
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 from encoders.findings import Finding
 from indexer.case_words import tokens_of
@@ -38,6 +39,11 @@ _OUTSIDE = re.compile(
     r"|aort\w+)\b"
 )
 _SPARED = re.compile(r"\b(?:normal|preserved|unremarkable|spared|intact|clear)\b")
+# Only the ends of the scale: who calls the same thing moderate and marked does not contradict himself.
+_GRADES = (
+    ("mild", re.compile(r"\b(?:mild|mildly|minimal|minimally|slight|slightly)\b")),
+    ("severe", re.compile(r"\b(?:severe|severely|massive|massively|gross|grossly|marked|markedly)\b")),
+)
 _EXCEPTION = re.compile(r"(?:other than|except|apart from|aside from|besides|beyond)\b", re.IGNORECASE)
 _MASS = re.compile(r"\b(?:mass(?:es)?(?! effect)|tumou?rs?|neoplasms?)\b")
 _NO_MASS = re.compile(
@@ -72,6 +78,7 @@ def contradictions(report: Report, catalogue: Sequence[Finding] = ()) -> tuple[C
         if described and concluded:
             presence = _presence(finding, described, concluded, excepted)
             found += presence or ([] if on_both else _side(finding, described, concluded, kind_of))
+            found += [] if presence else _severity(finding, described, concluded, kind_of)
     found += _no_mass(report) + _called_normal(report, sections[0])
     if not on_both and not any(one.kind == "side" for one in found):
         found += _part(report)
@@ -178,10 +185,36 @@ def _side(
     return [_contradiction("side", finding, stated[0][0], stated[1][0], message)]
 
 
+def _severity(
+    finding: str, described: Sequence[Sentence], concluded: Sequence[Sentence], kind_of: Mapping[str, str | None]
+) -> list[Contradiction]:
+    """A finding that is mild wherever the one section states it, and severe wherever the other does."""
+    family = _family(finding, kind_of)
+    graded = []
+    for part in (described, concluded):
+        stated = [one for one in part if one.assertion is Assertion.PRESENT]
+        grades = [{grade for grade, words in _GRADES if words.search(one.text.lower())} for one in stated]
+        if (
+            not stated
+            or any(len(one) != 1 for one in grades)
+            or any(set(named_findings(one)) - family for one in stated)
+        ):
+            return []
+        graded.append((stated[0], set.union(*grades)))
+    (first, before), (second, after) = graded
+    if len(before) != 1 or len(after) != 1 or before == after:
+        return []
+    message = f"The findings say {min(before)}, the impression says {min(after)}."
+    return [_contradiction("severity", finding, first, second, message)]
+
+
 def _others(sentence: Sentence, finding: str, kind_of: Mapping[str, str | None]) -> bool:
     """Whether the sentence names another thing as well, whose side its words may be."""
-    family = {finding, kind_of.get(finding)} | {name for name, parent in kind_of.items() if parent == finding}
-    return bool(set(named_findings(sentence)) - family - _ACCOMPANYING)
+    return bool(set(named_findings(sentence)) - _family(finding, kind_of) - _ACCOMPANYING)
+
+
+def _family(finding: str, kind_of: Mapping[str, str | None]) -> set[str | None]:
+    return {finding, kind_of.get(finding)} | {name for name, parent in kind_of.items() if parent == finding}
 
 
 def _no_mass(report: Report) -> list[Contradiction]:
@@ -261,9 +294,11 @@ def _parts(sentences: Sequence[Sentence], section: Section) -> dict[tuple[str, s
     return found
 
 
-def _contradiction(kind: str, finding: str, first: Sentence, second: Sentence, message: str) -> Contradiction:
+def _contradiction(
+    kind: Literal["presence", "side", "severity"], finding: str, first: Sentence, second: Sentence, message: str
+) -> Contradiction:
     return Contradiction(
-        kind="side" if kind == "side" else "presence",
+        kind=kind,
         finding=finding,
         title=finding.replace("_", " "),
         first=first.text,

@@ -36,6 +36,8 @@ def found(findings: str, impression: str) -> list[tuple[str, str]]:
         ("Enhancing mass in the left frontal lobe.", "Right frontal glioma.", ("side", "frontal")),
         ("Left frontal glioma with midline shift.", "Right frontal glioma.", ("side", "glioma")),
         ("Marked hydrocephalus.", "No intracranial abnormality.", ("presence", "hydrocephalus")),
+        ("Mild hydrocephalus.", "Severe hydrocephalus.", ("severity", "hydrocephalus")),
+        ("Severe generalised atrophy.", "Minimal atrophy.", ("severity", "atrophy")),
     ],
 )
 def test_what_contradicts_is_brought_up(findings: str, impression: str, expected: tuple[str, str]) -> None:
@@ -68,6 +70,10 @@ def test_what_contradicts_is_brought_up(findings: str, impression: str, expected
         ("No hydrocephalus.", "Treated hydrocephalus."),
         ("No mass of the cerebellopontine angles.", "Right frontal glioma."),
         ("Mild atrophy.", "No disproportionate hippocampal atrophy."),
+        ("Moderate hydrocephalus.", "Marked hydrocephalus."),
+        ("Mild hydrocephalus. Severe atrophy.", "Severe atrophy with mild hydrocephalus."),
+        ("Mild atrophy. Severe hippocampal atrophy.", "Severe atrophy."),
+        ("Mild oedema around a glioma.", "Glioma with marked oedema and mass effect."),
         ("Hydrocephalus.", ""),
         ("", "Hydrocephalus."),
     ],
