@@ -166,7 +166,7 @@ ROWS: tuple[Row, ...] = (
     addressed(_PAGES, "q=glioma&page=99999999", REFUSED, "bad_page"),
     addressed(_PAGES, "q=glioma&cursor=abc", REFUSED, "unknown_parameter"),
     reported(_REPORT, "", REFUSED, "empty_report", variant="empty"),
-    reported(_REPORT, "No mass. " * 600_000, REFUSED, None, variant="5 MB"),
+    reported(_REPORT, "No mass. " * 600_000, (413,), "too_large", variant="5 MB"),
     reported(_REPORT, f"<b>Findings</b>: no mass. <script>{PLANTED}</script>", EITHER, None, variant="HTML", hides=()),
     reported(_REPORT, r"{\rtf1\ansi No hydrocephalus.\par}", REFUSED, "bad_report", variant="RTF"),
     reported(_REPORT, "No\0 hydro\0cephalus.", OK, variant="NULs"),
