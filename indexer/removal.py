@@ -89,6 +89,9 @@ def finish_erasing(data: Path, store: CaseStore) -> tuple[tuple[str, ...], tuple
             generation_files.switch(data, name)
         rewritten.append(name)
         generation_files.discard(data, index.name)
+    current, whole = generation_files.current_name(data), generation_files.names(data)
+    if current is not None and current not in whole and whole:
+        generation_files.switch(data, whole[0])  # the current one was broken and is set aside
     deleted = _delete_copies(data)
     with store.connections.writing() as database:
         database.execute("DELETE FROM erasing")

@@ -50,6 +50,7 @@ def open_database(data: Path, *, read_only: bool) -> Database:
     """
     path = data / FILE
     if read_only and not path.is_file():
+        _refuse_lost(data)
         raise _missing()
     network = network_file_system(data)
     if network is not None:

@@ -94,10 +94,14 @@ class Access:
 
     def _of_proxy(self, request: Request) -> Principal | None:
         settings = self.settings
-        name = request.headers.get(settings.proxy_user_header, "")
-        if not name or client_address(request.scope) not in settings.proxy_addresses:
+        names = request.headers.getlist(settings.proxy_user_header)
+        if not names or client_address(request.scope) not in settings.proxy_addresses:
             return None
-        groups = request.headers.get(settings.proxy_groups_header, "")
+        given = request.headers.getlist(settings.proxy_groups_header)
+        if len(names) > 1 or len(given) > 1:
+            # One of them may be the client's own, which the proxy did not take away.
+            raise unknown("The name that was vouched for was given twice.", "sign_in_failed")
+        name, groups = names[0], "".join(given)
         return self.person("proxy", name, frozenset(part.strip() for part in groups.replace(";", ",").split(",")))
 
     def person(self, vouched_by: str, name: str, groups: frozenset[str]) -> Principal:

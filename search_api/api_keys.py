@@ -67,6 +67,7 @@ class ApiKeys:
     def __init__(self, data: Path) -> None:
         self._folder = data / FOLDER
         self._path = self._folder / FILE
+        self._lock = self._folder / f"{FILE}.lock"  # there since the first key was made
         self._read: tuple[tuple[int, int, int], tuple[ApiKey, ...]] | None = None
 
     def all(self) -> tuple[ApiKey, ...]:
@@ -75,11 +76,18 @@ class ApiKeys:
         Raises
         ------
         ApiKeyError
-            `keys_broken`, when the file is there and cannot be read: then nobody is let in
+            `keys_broken`, when the file cannot be read, or is gone though keys were made: then nobody is let in
         """
         try:
             state = self._path.stat()
         except FileNotFoundError:
+            if self._lock.exists():
+                # Without this a file that was lost would open what it kept shut.
+                raise ApiKeyError(
+                    "keys_broken",
+                    "The file of API keys is gone, so nobody is let in.",
+                    "Restore it from a backup, or make a key with `neurorecall key add`.",
+                ) from None
             return ()
         stamp = (state.st_ino, state.st_size, state.st_mtime_ns)
         kept = self._read
@@ -140,10 +148,10 @@ class ApiKeys:
     def _changing(self) -> Iterator[tuple[ApiKey, ...]]:
         """The keys as they are, while nobody else changes them."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(self._folder / f"{FILE}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield self.all()
+            yield self.all() if self._path.exists() else ()
         finally:
             os.close(handle)
 

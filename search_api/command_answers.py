@@ -24,20 +24,24 @@ if TYPE_CHECKING:
 
 FAILED, WRONG_USAGE, SOME_REFUSED = 1, 2, 3
 # Questions that were put wrongly, rather than could not be answered.
-_USAGE_CODES = frozenset(
-    {
-        "empty_query",
-        "no_words",
-        "too_long",
-        "too_many_sentences",
-        "bad_prevalence",
-        "bad_k",
-        "bad_page",
-        "bad_weight",
-        "bad_format",
-        "bad_operating_point",
-    }
-) | {"no_scans", "too_many_scans", "empty_report", "bad_report", "too_large", "host_refused"}
+_USAGE_CODES = (
+    frozenset(
+        {
+            "empty_query",
+            "no_words",
+            "too_long",
+            "too_many_sentences",
+            "bad_prevalence",
+            "bad_k",
+            "bad_page",
+            "bad_weight",
+            "bad_format",
+            "bad_operating_point",
+        }
+    )
+    | {"no_scans", "too_many_scans", "empty_report", "bad_report", "too_large", "host_refused"}
+    | {"bad_name", "bad_days", "bad_role", "bad_before", "bad_since", "bad_until"}
+)
 
 Data = Annotated[Path | None, typer.Option("--data", envvar="NEURORECALL_DATA", help="Data directory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

@@ -29,10 +29,10 @@ class Readiness:
 
 def readiness(services: Services) -> Readiness:
     """Opens the index where it can be opened."""
-    index, audit = services.holder.problem(), _audit(services)
+    index, audit, door = services.holder.problem(), _audit(services), _door(services)
     space, generation = _space(services), services.holder.skipped()
     return Readiness(
-        tuple(problem for problem in (index, audit) if problem is not None),
+        tuple(problem for problem in (index, audit, door) if problem is not None),
         tuple(problem for problem in (space, generation) if problem is not None),
     )
 
@@ -43,6 +43,14 @@ def free_bytes(services: Services) -> int | None:
         return shutil.disk_usage(services.settings.data).free
     except OSError:
         return None
+
+
+def _door(services: Services) -> Problem | None:
+    try:
+        _ = services.access.required
+    except Problem as problem:
+        return problem
+    return None
 
 
 def _audit(services: Services) -> Problem | None:

@@ -227,7 +227,7 @@ def test_audit_prune_keeps_the_chain_and_says_who(tmp_path: Path, monkeypatch: p
     last = recorded(data)[-1]
     assert (last["action"], last["who"], last["query"]["records"]) == ("audit-pruned", ME, 4)
     assert run("audit", "verify", "--data", data).exit_code == 0
-    assert run("audit", "prune", "--data", data, "--before", "soon").exit_code == 1
+    assert run("audit", "prune", "--data", data, "--before", "soon").exit_code == 2
     assert recorded(data)[-1]["outcome"] == "failed bad_before"
     assert run("audit", "prune", "--data", data, "--before", "2026-02-01").stdout == "0 records deleted.\n"
     assert (recorded(data)[-1]["action"], recorded(data)[-1]["outcome"]) == ("audit prune", "done")

@@ -71,3 +71,15 @@ def test_a_removal_that_was_killed_is_finished_by_the_next_rebuild(data: Path, m
         store.examination(key)
     rebuild(data, ToyEncoder())
     assert [Index.open_generation(data, name).counts[Kind.SERIES] for name in generation_files.names(data)] == [6, 6]
+
+
+def test_a_removal_beside_a_broken_current_generation_leaves_a_whole_one_current(data: Path) -> None:
+    rebuild(data, ToyEncoder())
+    newest = rebuild(data, ToyEncoder(), full=True).generation
+    file = data / "generations" / newest / "sentence.faiss"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    remove_cases(data, [key_of(data, "sub-02")])
+    assert generation_files.current_name(data) in generation_files.names(data)
+    assert verify(data)[0] == ()

@@ -25,7 +25,7 @@ from indexer.generations import Index, Kind, write_index
 from indexer.ingest import ingest
 from indexer.rebuild import rebuild
 from indexer.restoring import restore_generation
-from indexer.schema import StoreError
+from indexer.schema import SCHEMA, StoreError
 from indexer.verification import verify
 from search_api.engine import EncoderMismatch, SearchEngine
 
@@ -194,12 +194,12 @@ def test_a_damaged_list_of_terms_leaves_the_shipped_ones(data: Path) -> None:
 
 def test_a_copy_before_a_migration_is_whole_and_private(data: Path) -> None:
     with closing(sqlite3.connect(data / "cases.sqlite", isolation_level=None)) as database:
-        database.execute("ALTER TABLE erasing DROP COLUMN key")
-        database.execute("PRAGMA user_version = 5")
+        database.execute("ALTER TABLE series DROP COLUMN unscorable")
+        database.execute(f"PRAGMA user_version = {SCHEMA - 1}")
     CaseStore.open(data).close()
-    copy = data / "cases.schema5.bak"
+    copy = data / f"cases.schema{SCHEMA - 1}.bak"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (5,)
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA - 1,)
         assert database.execute("SELECT count(*) FROM examination").fetchone() == (4,)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
