@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,10 @@ from encoders.calibration import CalibrationError, parse_operating_point
 from encoders.sequences import MRSequence
 from encoders.volume import Volume
 from indexer.rebuild import rebuild
-from search_api import printing, scoring
+from search_api import figures, printing, scoring
 from search_api.app import build_app
 from search_api.asked_words import doubt_about
-from search_api.scan_answers import ScoreReport, TriageEntry
+from search_api.scan_answers import ScoreReport
 from search_api.settings import Settings
 
 
@@ -100,9 +99,6 @@ def test_an_operating_point_is_written_in_plain_digits(digits: str) -> None:
         parse_operating_point(f"sensitivity={digits}")
 
 
-def test_a_small_share_is_not_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = TriageEntry(1, "x", 0.5, True, None, ())  # type: ignore[arg-type]
-    told = [
-        printing._predictive(replace(entry, predictive_values=(share, 1 - share))) for share in (0.0031, 0.3, 0.999)
-    ]
-    assert told == ["0.31% abnormal", "30% abnormal", "99.9% abnormal"]
+def test_a_small_share_is_not_none() -> None:
+    told = [figures.predictive((share, 1 - share), True) for share in (0.0031, 0.3, 0.999)]
+    assert told == [f"{share} % of such flags are right" for share in ("0.31", "30", "99")]

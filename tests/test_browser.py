@@ -192,7 +192,7 @@ def test_a_case_is_put_into_a_collection_and_taken_out(page: Page, artefacts: Pa
 
 def test_suggestions_are_a_click_from_the_worklist(page: Page, artefacts: Path) -> None:
     page.goto("/triage")
-    page.locator("tbody tr").first.get_by_role("link", name="suggestions").click()
+    page.locator("tbody").get_by_role("link", name="suggestions").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Suggested findings")
     expect(page.get_by_text(re.compile("flagged for review in"))).to_be_visible()
     sentences = page.locator(".draft")

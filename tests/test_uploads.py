@@ -137,7 +137,7 @@ def test_a_report_is_checked_against_its_scan(client: TestClient, folder: Path) 
     checked = upload(client, scan.read_bytes(), scan.name, to="check-report", report="No hydrocephalus.").json()
     assert checked["checked"] == 0  # nothing has a threshold
     assert checked["statements"] == checked["unmentioned"] == []
-    assert any("without thresholds" in notice for notice in checked["notices"])
+    assert any("No finding has a threshold" in notice for notice in checked["notices"])
 
 
 def test_sentences_are_asked_of_bundles_only_and_a_few_at_a_time(client: TestClient, folder: Path) -> None:
