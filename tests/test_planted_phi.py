@@ -34,6 +34,8 @@ from neurorecall import build_application
 from search_api.engine import SearchEngine
 from search_api.export import Format, export
 
+pytestmark = pytest.mark.slow
+
 GIVEN, NAME, DOCTOR, STREET, TOWN = "Quillaby", "Zyxelmann", "Brathwick", "Plumtree", "Ashgrove"
 MRN, ACCESSION, PHONE, BORN, MAIL, UID = (
     "84736251",

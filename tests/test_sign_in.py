@@ -25,6 +25,8 @@ from search_api.app import build_app
 from search_api.settings import Settings
 from web import build_site
 
+pytestmark = pytest.mark.slow
+
 CLIENT = "neurorecall"
 SECRET = "a secret of some length, as providers give them"
 

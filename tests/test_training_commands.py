@@ -23,6 +23,8 @@ from training.evaluated_data import EvaluatedData, Phantoms, folder_hash
 from training.evaluation_html import Chapter
 from training.reading_delay import Department
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(neurorecall.__file__).parent / "training" / "configs"
 
 
