@@ -6,6 +6,7 @@ A name therefore always means a whole file, the old one or the new. What is in t
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,6 +45,19 @@ def replace_file(path: Path, content: bytes, aside: Path | None = None) -> None:
         with suppress(OSError):
             aside.unlink()
         raise
+    sync_folder(path.parent)
+
+
+def first_file(path: Path, content: bytes) -> None:
+    """Give a name its content for good: one that is there already, perhaps since a moment ago, stays as it is."""
+    aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        with new_file(aside) as file:
+            file.write(content)
+        with suppress(FileExistsError):
+            os.link(aside, path)
+    finally:
+        remove_file(aside)
     sync_folder(path.parent)
 
 

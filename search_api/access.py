@@ -7,7 +7,6 @@ which none of these was configured lets in whoever reaches it. What each role ma
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from indexer.durable import first_file
 from search_api.access_settings import AccessSettings
 from search_api.api_keys import FOLDER, ApiKey, ApiKeyError, ApiKeys
 from search_api.errors import Problem, not_ready
@@ -84,13 +84,8 @@ class Access:
         if not self.required:
             return made
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:  # another server of the same directory was faster
-            return path.read_text("ascii")
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(made)
-        return made
+        first_file(path, made.encode())
+        return path.read_text("ascii")
 
     def _of_proxy(self, request: Request) -> Principal | None:
         settings = self.settings

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.durable import sync_folder
+from indexer.durable import first_file, sync_folder
 from search_api.audit_records import HASH, NO_HASH, AuditError, Entry, Head, mending, now, parse, sealed
 
 FOLDER, LOCK, HEAD = "audit", "lock", "head"
@@ -118,18 +118,7 @@ class AuditTrail:
                     f"The key of the audit, {KEY}, is not there.",
                     f"Put it back from the backup, or move the folder {FOLDER} away to begin a new audit.",
                 ) from error
-        with suppress(FileExistsError):  # another process was first
-            aside = self._key_file.with_name(f".{KEY}-{secrets.token_hex(4)}")
-            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                with os.fdopen(handle, "w", encoding="ascii") as file:
-                    file.write(secrets.token_hex(KEY_BYTES))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.link(aside, self._key_file)
-            finally:
-                aside.unlink()
-        sync_folder(self._key_file.parent)
+        first_file(self._key_file, secrets.token_hex(KEY_BYTES).encode())
         return read_key(self._key_file)
 
 

@@ -32,20 +32,25 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)></bdi>{{7*7}
 HOSTILE_PARTS = ("<script>alert(1)", "<img src=x", "</bdi>{{7*7}}", "{{7*7}}&lt;", "\"'>")
 
 
-def add_hostile_case(folder: Path, data: Path) -> str:
-    """An examination with markup in its report, diagnosis, participant, session, source and series name; its key."""
-    scan = write_volume(folder / "hostile_T2w.nii.gz", 977)
-    draft = Draft(
-        participant=f"sub-{HOSTILE}",
-        session=f"ses-{HOSTILE}",
-        source=f"source {HOSTILE}",
-        series=(inspect(scan, f"series {HOSTILE}", MRSequence.T2W),),
-        report=make_report({Section.FINDINGS: f"Craniopharyngioma {HOSTILE}."}, provenance=f"provenance {HOSTILE}"),
+def hostile_draft(scan: Path, text: str, seed: int) -> Draft:
+    """An examination with a text in its report, diagnosis, participant, session, source, series name and notes."""
+    write_volume(scan, seed)
+    return Draft(
+        participant=f"sub-{text}",
+        session=f"ses-{text}",
+        source=f"source {text}",
+        series=(inspect(scan, f"series {text}", MRSequence.T2W),),
+        report=make_report({Section.FINDINGS: f"Craniopharyngioma {text}."}, provenance=f"provenance {text}"),
         age=44,
         sex="F",
-        diagnosis=f"craniopharyngioma {HOSTILE}",
-        notes=(f"note {HOSTILE}",),
+        diagnosis=f"craniopharyngioma {text}",
+        notes=(f"note {text}",),
     )
+
+
+def add_hostile_case(folder: Path, data: Path) -> str:
+    """An examination with markup in every text; its key."""
+    draft = hostile_draft(folder / "hostile_T2w.nii.gz", HOSTILE, 977)
     with CaseStore.open(data) as store:
         store.put(draft)
     return draft.key

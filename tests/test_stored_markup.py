@@ -13,16 +13,12 @@ import httpx
 import pytest
 from browsing import chromium, on_loopback
 from playwright.sync_api import Browser, Page
-from search_cases import build_archive, write_volume
-from site_cases import site_of
+from search_cases import build_archive
+from site_cases import hostile_draft, site_of
 from toy_encoder import ToyEncoder
 
-from encoders.sequences import MRSequence
 from indexer.case_store import CaseStore
-from indexer.cases import Draft, Section
 from indexer.rebuild import rebuild
-from indexer.report_text import make_report
-from indexer.series_files import inspect
 
 pytestmark = pytest.mark.browser
 # After the kinds of the OWASP cheat sheet: elements, handlers, addresses, broken nesting, templates, other spellings.
@@ -67,22 +63,10 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...
     """A data directory with one case for each text of the corpus, which stands in all of its fields."""
     folder = tmp_path_factory.mktemp("markup")
     data = build_archive(folder)
-    drafts = []
-    for number, text in enumerate(CORPUS):
-        scan = write_volume(folder / f"markup{number:02d}_T2w.nii.gz", 2_000 + number)
-        drafts.append(
-            Draft(
-                participant=f"sub-{number}{text}",
-                session=f"ses-{text}",
-                source=f"source {number} {text}",
-                series=(inspect(scan, f"series {text}", MRSequence.T2W),),
-                report=make_report({Section.FINDINGS: f"Craniopharyngioma {text}."}, provenance=f"from {text}"),
-                age=44,
-                sex="F",
-                diagnosis=f"craniopharyngioma {text}",
-                notes=(f"note {text}",),
-            )
-        )
+    drafts = [
+        hostile_draft(folder / f"markup{number:02d}_T2w.nii.gz", text, 2_000 + number)
+        for number, text in enumerate(CORPUS)
+    ]
     with CaseStore.open(data) as store:
         for draft in drafts:
             store.put(draft)
