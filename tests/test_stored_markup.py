@@ -43,7 +43,7 @@ CORPUS = (
     "--><script>window.ran=1</script><!--",
     "<math><mtext><table><mglyph><style><img src=x onerror=window.ran=1>",
     "<noscript><p title='</noscript><img src=x onerror=window.ran=1>'>",
-    "{{7*191}}${7*191}<%= 7*191 %>#{7*191}",
+    "{{7777*7777}}${7777*7777}<%= 7777*7777 %>#{7777*7777}",
     "&lt;script&gt;window.ran=1&lt;/script&gt;",
     "\\u003cscript\\u003ewindow.ran=1\\u003c/script\\u003e",
     "%3Cscript%3Ewindow.ran=1%3C/script%3E",
@@ -126,6 +126,6 @@ def test_no_text_becomes_markup(page: Page, address: str, keys: tuple[Path, tupl
         assert page.locator(INTRUDERS).count() == 0, path
         assert page.evaluate(HANDLERS) == [], path
         body = page.locator("body").inner_text()
-        assert "1337" not in body or "7*191" in body, path
+        assert "60481729" not in body or "7777*7777" in body, path
         shown += text.replace("\u202e", "").replace("\t", " ")[:20] in body
     assert shown >= 2, "the text was to be seen as text"
